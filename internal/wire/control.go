@@ -1,0 +1,103 @@
+package wire
+
+import "encoding/binary"
+
+// A control frame travels between two members, sealed (package seal):
+//
+//	 0      1        5                 29
+//	+------+--------+-----------------+----------------------------------+--------+
+//	| 0x43 | hint   | nonce, 24 bytes | ciphertext: header, body         | tag 16 |
+//	+------+--------+-----------------+----------------------------------+--------+
+//
+//	header:  sender epoch (8) | receiver epoch (8) | sequence (8) | kind (1)
+//
+// The hint tells the receiver whose key to try. Integers are big-endian.
+const (
+	controlPrefix   = 1 + 4 + NonceLen
+	controlOverhead = controlPrefix + HeaderLen + tagLen
+
+	// NonceLen is the length of the nonce of XChaCha20-Poly1305 in bytes.
+	NonceLen = 24
+	tagLen   = 16
+
+	// HeaderLen is the length in bytes of a Header.
+	HeaderLen = 8 + 8 + 8 + 1
+
+	// MaxControlLen bounds a control frame, so that with a label, UDP and IPv6 it fits the 1280 bytes that every
+	// IPv6 link carries.
+	MaxControlLen = 1280 - 40 - 8 - LabelHeaderLen
+
+	// MaxBodyLen is what is left of MaxControlLen for a body.
+	MaxBodyLen = MaxControlLen - controlOverhead
+)
+
+// Hint tells the receiver of a control frame who may have sent it. Two members may share one.
+type Hint uint32
+
+// AppendControlPrefix appends the clear part of a control frame: the first byte, the hint and the nonce.
+func AppendControlPrefix(b []byte, hint Hint, nonce *[NonceLen]byte) []byte {
+	b = append(b, firstControl)
+	b = binary.BigEndian.AppendUint32(b, uint32(hint))
+	return append(b, nonce[:]...)
+}
+
+// ParseControl splits a control frame into its hint, its clear prefix (the additional data of the seal), nonce and
+// sealed part. The slices are parts of b.
+func ParseControl(b []byte) (hint Hint, prefix, nonce, sealed []byte, err error) {
+	if len(b) < controlOverhead || len(b) > MaxControlLen || b[0] != firstControl {
+		return 0, nil, nil, nil, ErrMalformed
+	}
+	hint = Hint(binary.BigEndian.Uint32(b[1:5]))
+	return hint, b[:5], b[5:controlPrefix], b[controlPrefix:], nil
+}
+
+// Kind says what the body of a control frame is.
+type Kind uint8
+
+// The kinds of control frame.
+const (
+	KindHello         Kind = 1  // no body: the epochs in the header are the message
+	KindPing          Kind = 2  // Ping
+	KindPong          Kind = 3  // Pong
+	KindBye           Kind = 4  // no body: the sender is shutting down
+	KindCircuitOpen   Kind = 5  // CircuitOpen
+	KindCircuitOpened Kind = 6  // CircuitOpened
+	KindCircuitError  Kind = 7  // CircuitError
+	KindCircuitClose  Kind = 8  // CircuitClose
+	KindNeighbors     Kind = 9  // Neighbors
+	KindRouteQuery    Kind = 10 // RouteQuery
+	KindRouteReply    Kind = 11 // RouteReply
+	KindEndpoints     Kind = 12 // Endpoints
+	KindMembers       Kind = 13 // a message of package member
+)
+
+// Header is the first part of what is sealed. An epoch is the time of a node's start in microseconds since 1970, made
+// strictly increasing over restarts; a frame changes state only if its receiver epoch is the receiver's own, so that
+// nothing recorded before a restart can be replayed after it, whatever the clocks say.
+type Header struct {
+	SenderEpoch   uint64
+	ReceiverEpoch uint64 // zero while the sender does not know it
+	Seq           uint64 // counts the frames from this sender to this receiver in this epoch
+	Kind          Kind
+}
+
+// Append appends the header to b.
+func (h Header) Append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint64(b, h.SenderEpoch)
+	b = binary.BigEndian.AppendUint64(b, h.ReceiverEpoch)
+	b = binary.BigEndian.AppendUint64(b, h.Seq)
+	return append(b, byte(h.Kind))
+}
+
+// ParseHeader splits opened plaintext into its header and its body, a part of b.
+func ParseHeader(b []byte) (Header, []byte, error) {
+	if len(b) < HeaderLen {
+		return Header{}, nil, ErrMalformed
+	}
+	return Header{
+		SenderEpoch:   binary.BigEndian.Uint64(b),
+		ReceiverEpoch: binary.BigEndian.Uint64(b[8:]),
+		Seq:           binary.BigEndian.Uint64(b[16:]),
+		Kind:          Kind(b[24]),
+	}, b[HeaderLen:], nil
+}

@@ -1,0 +1,80 @@
+// Package fwd is the forwarding table: which path carries data to which peer, and what becomes of a frame with a label.
+// A published Table is never changed; the control loop builds the next one and the data plane swaps one pointer. Only
+// the counters in it move.
+//
+//	out:  peer  ──Routes──▶ Route{Primary, Duplicate, All} ──▶ Path{Hop}
+//	in:   label ──Labels──▶ Entry ──┬─▶ Switch{To Hop}   a circuit that goes on: rewrite the label, send
+//	                                └─▶ Path             a circuit that ends here: strip the label, pass up
+//	      source address ──Sources──▶ Path               a direct path: count, pass up
+package fwd
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"overlayd/internal/wire"
+)
+
+// Hop is where a datagram goes next on the underlay.
+type Hop struct {
+	Socket uint8          // index of the local socket
+	Addr   netip.AddrPort // unmapped, without a zone unless link-local
+	Label  wire.Label     // put in front; zero on a direct path
+}
+
+// Counters count data (WireGuard transport messages) on one path or switch. They outlive the tables that they are in.
+type Counters struct {
+	TxPackets, TxBytes atomic.Uint64
+	RxPackets, RxBytes atomic.Uint64
+	LastRx             atomic.Uint64 // wire.Stamp on this node's clock of the last reception; zero: never
+}
+
+// Sent adds n packets of together size bytes that left on the path.
+func (c *Counters) Sent(n, size int) {
+	c.TxPackets.Add(uint64(n))
+	c.TxBytes.Add(uint64(size))
+}
+
+// Received adds n packets of together size bytes that came in on the path at the given time.
+func (c *Counters) Received(n, size int, at wire.Stamp) {
+	c.RxPackets.Add(uint64(n))
+	c.RxBytes.Add(uint64(size))
+	c.LastRx.Store(uint64(at))
+}
+
+// Path is one way to one peer, as the data plane sees it.
+type Path struct {
+	Peer     wire.NodeID
+	ID       wire.PathID
+	Hop      Hop
+	Counters *Counters
+}
+
+// Route is how frames to one peer travel now.
+type Route struct {
+	Primary   *Path   // carries data; nil while there is no path
+	Duplicate *Path   // carries a copy while Primary is suspect, as far as Budget allows; nil otherwise
+	Budget    *Budget // bounds the bytes of copies; not nil if Duplicate is not
+	All       []*Path // every live or candidate path: handshakes go out on each
+	Awake     bool    // the control loop knows that the peer is active; if not, the next data packet wakes it
+}
+
+// Switch forwards the frames of one direction of a circuit.
+type Switch struct {
+	To       Hop
+	Counters *Counters // RxPackets, RxBytes and LastRx of what was forwarded
+}
+
+// Entry is what a label of ours means. Exactly one of Switch and Path is set.
+type Entry struct {
+	From   netip.AddrPort // the only source that may use the label
+	Switch *Switch        // the circuit goes on
+	Path   *Path          // the circuit ends here: the frame came on this path
+}
+
+// Table is everything that the data plane needs to know to place a packet. Treat it as constant once published.
+type Table struct {
+	Routes  map[wire.NodeID]*Route
+	Labels  map[wire.Label]Entry
+	Sources map[netip.AddrPort]*Path
+}
