@@ -42,6 +42,11 @@ func (c *Counters) Received(n, size int, at wire.Stamp) {
 	c.LastRx.Store(uint64(at))
 }
 
+// Counts are the packets sent and received so far, and when the last one was received (zero: never).
+func (c *Counters) Counts() (sent, received uint64, last wire.Stamp) {
+	return c.TxPackets.Load(), c.RxPackets.Load(), wire.Stamp(c.LastRx.Load())
+}
+
 // Path is one way to one peer, as the data plane sees it.
 type Path struct {
 	Peer     wire.NodeID
@@ -67,14 +72,14 @@ type Switch struct {
 
 // Entry is what a label of ours means. Exactly one of Switch and Path is set.
 type Entry struct {
-	From   netip.AddrPort // the only source that may use the label
-	Switch *Switch        // the circuit goes on
-	Path   *Path          // the circuit ends here: the frame came on this path
+	From   wire.NodeID // the only neighbour that may use the label: Sources tells who an address is
+	Switch *Switch     // the circuit goes on
+	Path   *Path       // the circuit ends here: the frame came on this path
 }
 
 // Table is everything that the data plane needs to know to place a packet. Treat it as constant once published.
 type Table struct {
 	Routes  map[wire.NodeID]*Route
 	Labels  map[wire.Label]Entry
-	Sources map[netip.AddrPort]*Path
+	Sources map[netip.AddrPort]*Path // the direct path of every authenticated underlay address
 }
