@@ -59,6 +59,7 @@ type CircuitError struct {
 	ID     CircuitID // zero if unknown
 	Label  Label     // zero unless ReasonUnknownLabel
 	Reason Reason
+	By     NodeID // the node that reported it, as those between say; it need not be the sender
 }
 
 // Append appends the body to b.
@@ -116,13 +117,14 @@ func ParseCircuitClose(b []byte) (CircuitClose, error) {
 func (c *CircuitError) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(c.ID))
 	b = binary.BigEndian.AppendUint64(b, uint64(c.Label))
-	return append(b, byte(c.Reason))
+	b = append(b, byte(c.Reason))
+	return append(b, c.By[:]...)
 }
 
 // ParseCircuitError reads the body of a KindCircuitError frame: it names a circuit or a label.
 func ParseCircuitError(b []byte) (CircuitError, error) {
 	r := reader{b: b}
-	c := CircuitError{ID: CircuitID(r.uint64()), Label: r.label(), Reason: Reason(r.uint8())}
+	c := CircuitError{ID: CircuitID(r.uint64()), Label: r.label(), Reason: Reason(r.uint8()), By: r.nodeID()}
 	if c.ID == 0 && c.Label == 0 {
 		return CircuitError{}, ErrMalformed
 	}
