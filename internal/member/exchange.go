@@ -1,0 +1,278 @@
+package member
+
+import (
+	"slices"
+	"time"
+
+	"overlayd/internal/wire"
+)
+
+const (
+	fanout       = 4                      // neighbours that news is pushed to, and that it is advertised to
+	advertDelay  = 300 * time.Millisecond // gathers what is new before it is advertised
+	roundsEvery  = 30 * time.Second       // the least time between exchanges with a random neighbour; at most twice that
+	maxSessions  = 3                      // exchanges that this node drives at once
+	sessionTries = 4                      // without an answer or a gain, before a session is given up
+	sessionFirst = 500 * time.Millisecond // until the second try; doubled after each
+	sessionNext  = 100 * time.Millisecond // after something was learned, until the next round
+	sessionYield = 2 * time.Second        // the node with the higher ID lets the other one begin
+
+	verifyCost  = 1.0 // in credit, as the following
+	sendCost    = 1.0 // a record sent on request
+	messageCost = 0.2
+	creditRate  = 200 // a second and neighbour
+	creditMax   = 600
+)
+
+// exchange is whom this node talks to about members, and what it has to say.
+type exchange struct {
+	neighbors map[wire.NodeID]*neighbor
+	order     []wire.NodeID // the keys of neighbors, sorted
+	sessions  []session     // in the order of their beginning; at most one a neighbour
+	news      []news        // to be pushed at the end of the step
+	adverts   map[wire.NodeID]bool
+	advertAt  time.Time // if adverts is not empty
+	roundAt   time.Time // zero: never met anybody
+}
+
+// neighbor holds what bounds the work that a neighbour can cause.
+type neighbor struct {
+	credit float64
+	at     time.Time
+}
+
+// session is an exchange that this node drives: it asks until the neighbour says that both have the same.
+type session struct {
+	peer  wire.NodeID
+	next  time.Time
+	tries int // since the last gain; zero: not begun
+}
+
+// news is a record to be pushed, not back to whom it came from.
+type news struct {
+	record *Record
+	from   wire.NodeID
+}
+
+func newExchange() exchange {
+	return exchange{neighbors: make(map[wire.NodeID]*neighbor), adverts: make(map[wire.NodeID]bool)}
+}
+
+// met adds a neighbour, and an exchange with it.
+func (s *Set) met(now time.Time, peer wire.NodeID) error {
+	if peer == s.self {
+		return nil
+	}
+	if s.items[peer] == nil {
+		return ErrStranger
+	}
+	x := &s.sync
+	if x.neighbors[peer] == nil {
+		x.neighbors[peer] = &neighbor{credit: creditMax, at: now}
+		at, _ := slices.BinarySearchFunc(x.order, peer, wire.NodeID.Compare)
+		x.order = slices.Insert(x.order, at, peer)
+	}
+	if x.roundAt.IsZero() {
+		x.roundAt = now.Add(roundsEvery)
+	}
+	begin := now
+	if s.self.Compare(peer) > 0 {
+		begin = now.Add(sessionYield)
+	}
+	x.begin(peer, begin)
+	return nil
+}
+
+func (x *exchange) session(peer wire.NodeID) int {
+	return slices.IndexFunc(x.sessions, func(s session) bool { return s.peer == peer })
+}
+
+// begin starts a session at the given time unless there is one.
+func (x *exchange) begin(peer wire.NodeID, at time.Time) {
+	if x.session(peer) < 0 {
+		x.sessions = append(x.sessions, session{peer: peer, next: at})
+	}
+}
+
+// end closes the session with a peer: both have the same, or it has gone.
+func (x *exchange) end(peer wire.NodeID) {
+	if i := x.session(peer); i >= 0 {
+		x.sessions = slices.Delete(x.sessions, i, i+1)
+	}
+}
+
+// gained notes that an exchange with peer brought something: there may be more.
+func (x *exchange) gained(peer wire.NodeID, now time.Time) {
+	x.begin(peer, now.Add(sessionNext))
+	i := x.session(peer)
+	x.sessions[i].tries = min(x.sessions[i].tries, 1)
+	x.sessions[i].next = now.Add(sessionNext)
+}
+
+func (x *exchange) forget(peer wire.NodeID) {
+	delete(x.neighbors, peer)
+	if at, ok := slices.BinarySearchFunc(x.order, peer, wire.NodeID.Compare); ok {
+		x.order = slices.Delete(x.order, at, at+1)
+	}
+	x.end(peer)
+}
+
+// afford takes cost from the peer's credit; false if it has not so much. Who is no neighbour has none.
+func (x *exchange) afford(now time.Time, peer wire.NodeID, cost float64) bool {
+	n := x.neighbors[peer]
+	if n == nil {
+		return false
+	}
+	if d := now.Sub(n.at); d > 0 {
+		n.credit = min(creditMax, n.credit+d.Seconds()*creditRate)
+		n.at = now
+	}
+	if n.credit < cost {
+		return false
+	}
+	n.credit -= cost
+	return true
+}
+
+// spread has a new record told to others: at once to a few if push, and soon to a few more that it exists.
+func (x *exchange) spread(r *Record, from wire.NodeID, push bool) {
+	if push {
+		x.news = append(x.news, news{record: r, from: from})
+	}
+	x.adverts[r.Node()] = true
+}
+
+// quiet forgets what is to be told.
+func (x *exchange) quiet() {
+	x.news = nil
+	clear(x.adverts)
+}
+
+// deadline adds the times at which runExchange has something to do.
+func (x *exchange) deadline(next *earliest) {
+	next.add(x.advertAt, len(x.adverts) > 0 && !x.advertAt.IsZero())
+	next.add(x.roundAt, !x.roundAt.IsZero())
+	begun := x.begun()
+	for _, s := range x.sessions {
+		next.add(s.next, s.tries > 0 || begun < maxSessions)
+	}
+}
+
+func (x *exchange) begun() int {
+	n := 0
+	for _, s := range x.sessions {
+		if s.tries > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *Set) runExchange(now time.Time) {
+	x := &s.sync
+	s.pushNews()
+	if len(x.adverts) > 0 {
+		if x.advertAt.IsZero() {
+			x.advertAt = now.Add(advertDelay)
+		}
+		if !now.Before(x.advertAt) {
+			s.advertise()
+		}
+	}
+	if !x.roundAt.IsZero() && !now.Before(x.roundAt) {
+		x.roundAt = now.Add(roundsEvery + time.Duration(s.rand.Int64N(int64(roundsEvery))))
+		s.expire(now)
+		for _, peer := range s.choose(1, wire.NodeID{}) {
+			x.begin(peer, now)
+		}
+	}
+	s.runSessions(now)
+}
+
+// runSessions asks again, gives up, and begins sessions while there is room.
+func (s *Set) runSessions(now time.Time) {
+	x := &s.sync
+	keep := x.sessions[:0]
+	for _, e := range x.sessions {
+		if e.tries < sessionTries || now.Before(e.next) {
+			keep = append(keep, e)
+		}
+	}
+	x.sessions = keep
+	begun := x.begun()
+	for i := range x.sessions {
+		e := &x.sessions[i]
+		if now.Before(e.next) || (e.tries == 0 && begun >= maxSessions) {
+			continue
+		}
+		if e.tries == 0 {
+			begun++
+		}
+		e.next = now.Add(sessionFirst << e.tries)
+		e.tries++
+		everything := span{Kind: kindRecord}
+		s.send(e.peer, message{Type: typeSummary, Spans: []summarized{{Span: everything, Hash: s.hashOf(everything)}}})
+	}
+}
+
+// choose picks up to n neighbours at random, not the one excepted, in sorted order.
+func (s *Set) choose(n int, except wire.NodeID) []wire.NodeID {
+	pool := slices.Clone(s.sync.order)
+	if at, ok := slices.BinarySearchFunc(pool, except, wire.NodeID.Compare); ok {
+		pool = slices.Delete(pool, at, at+1)
+	}
+	n = min(n, len(pool))
+	for i := range n {
+		j := i + s.rand.IntN(len(pool)-i)
+		pool[i], pool[j] = pool[j], pool[i]
+	}
+	slices.SortFunc(pool[:n], wire.NodeID.Compare)
+	return pool[:n]
+}
+
+// pushNews sends what is new to a few neighbours each.
+func (s *Set) pushNews() {
+	batches := make(map[wire.NodeID][]rawItem)
+	for _, n := range s.sync.news {
+		for _, to := range s.choose(fanout, n.from) {
+			if to != n.record.Node() {
+				batches[to] = append(batches[to], rawItem{Kind: kindRecord, Raw: n.record.raw})
+			}
+		}
+	}
+	s.sync.news = nil
+	for _, to := range s.sync.order {
+		s.sendItems(to, batches[to], true)
+	}
+}
+
+// advertise tells a few neighbours of what is new, for those that no push reached.
+func (s *Set) advertise() {
+	var heads []head
+	for _, id := range s.order {
+		if s.sync.adverts[id] {
+			heads = append(heads, s.items[id].head())
+		}
+	}
+	clear(s.sync.adverts)
+	s.sync.advertAt = time.Time{}
+	for _, to := range s.choose(fanout, wire.NodeID{}) {
+		for part := range slices.Chunk(heads, maxAdverts) {
+			var b []byte
+			for _, h := range part {
+				b = h.append(append(b, byte(kindRecord)))
+			}
+			s.send(to, message{Type: typeAdvert, Heads: b})
+		}
+	}
+}
+
+func (s *Set) send(to wire.NodeID, m message) {
+	s.out = append(s.out, Send{To: to, Body: m.encode()})
+}
+
+func (s *Set) sendItems(to wire.NodeID, items []rawItem, fresh bool) {
+	for _, part := range pack(items, maxItems, func(i rawItem) int { return len(i.Raw) + 5 }) {
+		s.send(to, message{Type: typeItems, Items: part, News: fresh})
+	}
+}

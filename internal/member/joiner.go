@@ -1,0 +1,236 @@
+package member
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// ErrNobodyAnswered means that no endpoint of the token answered.
+var ErrNobodyAnswered = errors.New("nobody answered")
+
+const (
+	joinFirst   = 250 * time.Millisecond // until the second request; doubled after each
+	joinTimeout = 10 * time.Second
+)
+
+// JoinInput is what a Joiner is told: Heard or Tick.
+type JoinInput interface{ joinInput() }
+
+// Heard is a datagram of class join that came in.
+type Heard struct {
+	From  netip.AddrPort
+	Frame []byte
+}
+
+func (Heard) joinInput() {}
+func (Tick) joinInput()  {}
+
+// JoinOutput is what a Joiner wants done: Transmit, Joined or JoinFailed. The last two are the end.
+type JoinOutput interface{ joinOutput() }
+
+// Transmit asks for a datagram. Frame must not be changed.
+type Transmit struct {
+	To    netip.AddrPort
+	Frame []byte
+}
+
+// Joined brings everything that a member needs. All of it must be stored.
+type Joined struct {
+	Network     *Network
+	Certificate *Certificate
+	Records     [][]byte // this node's own and the inviter's, for Load
+}
+
+// JoinFailed says why the node did not join, in a sentence for the person who tried.
+type JoinFailed struct{ Err error }
+
+func (Transmit) joinOutput()   {}
+func (Joined) joinOutput()     {}
+func (JoinFailed) joinOutput() {}
+
+// Joiner is the newcomer's side of a join:
+//
+//	asking for the certificate ──reply──▶ handing in the record ──reply──▶ joined
+//	       │ refused, or 10 s without an answer         │
+//	       └──────────────────▶ failed ◀────────────────┘
+//
+// It can be repeated with the same identity after any failure. It belongs to one goroutine.
+type Joiner struct {
+	token     Token
+	endpoints []netip.AddrPort
+	id        Identity
+	name      string
+	random    io.Reader
+	keys      joinKeys
+
+	part     byte
+	nonce    [24]byte
+	frame    []byte
+	next     time.Time
+	wait     time.Duration
+	giveUp   time.Time
+	network  *Network
+	cert     *Certificate
+	record   *Record
+	finished bool
+	out      []JoinOutput
+}
+
+// NewJoiner begins a join at now: the first requests can be drained at once. endpoints are what the token's resolve to.
+// Random must be cryptographic.
+func NewJoiner(
+	now time.Time, t Token, endpoints []netip.AddrPort, id Identity, name string, random io.Reader,
+) (*Joiner, error) {
+	if err := ValidName(name); err != nil {
+		return nil, err
+	}
+	if now.After(t.Expiry.Add(remember)) {
+		return nil, ErrTokenExpired // until then a join that broke off can be repeated: the inviter decides
+	}
+	keys, err := deriveJoin(id, id.WireGuard(), t.WireGuard, t.Secret, t.Network())
+	if err != nil {
+		return nil, ErrTokenAltered
+	}
+	j := &Joiner{token: t, endpoints: slices.Clone(endpoints), id: id, name: name, random: random, keys: keys}
+	return j, j.ask(now, partCertificate, nil)
+}
+
+// ask begins one part of the join.
+func (j *Joiner) ask(now time.Time, part byte, record []byte) error {
+	if _, err := io.ReadFull(j.random, j.nonce[:]); err != nil {
+		return fmt.Errorf("read random bytes: %w", err)
+	}
+	newcomer := j.id.WireGuard()
+	proof := ed25519.Sign(j.id.signing, proofPayload(j.token.Network(), newcomer, j.token.ID))
+	frame, err := j.keys.sealRequest(part, &j.token, newcomer, j.nonce, requestBody{
+		Signing: j.id.Signing(), Name: j.name, Proof: proof, Record: record,
+	})
+	if err != nil {
+		return err
+	}
+	j.part, j.frame, j.wait, j.giveUp = part, frame, joinFirst, now.Add(joinTimeout)
+	j.transmit(now)
+	return nil
+}
+
+func (j *Joiner) transmit(now time.Time) {
+	for _, to := range j.endpoints {
+		j.out = append(j.out, Transmit{To: to, Frame: j.frame})
+	}
+	j.next = now.Add(j.wait)
+	j.wait *= 2
+}
+
+// Step takes one input. An error says that a datagram was not an answer to this join, and changes nothing.
+func (j *Joiner) Step(now time.Time, in JoinInput) error {
+	if j.finished {
+		return nil
+	}
+	var err error
+	if h, ok := in.(Heard); ok {
+		err = j.heard(now, h.Frame)
+	}
+	switch {
+	case j.finished:
+	case !now.Before(j.giveUp):
+		j.fail(j.nobody(now))
+	case !now.Before(j.next):
+		j.transmit(now)
+	}
+	return err
+}
+
+// NextDeadline is when Step wants a Tick; false once the join has ended.
+func (j *Joiner) NextDeadline() (time.Time, bool) {
+	if j.giveUp.Before(j.next) {
+		return j.giveUp, !j.finished
+	}
+	return j.next, !j.finished
+}
+
+// Drain appends what is to be done to dst and forgets it.
+func (j *Joiner) Drain(dst []JoinOutput) []JoinOutput {
+	dst = append(dst, j.out...)
+	j.out = nil
+	return dst
+}
+
+func (j *Joiner) fail(err error) {
+	j.finished = true
+	j.out = append(j.out, JoinFailed{Err: err})
+}
+
+func (j *Joiner) nobody(now time.Time) error {
+	if now.After(j.token.Expiry.Add(ClockTolerance)) {
+		return ErrTokenExpired
+	}
+	return fmt.Errorf("%w at %s: check that overlayd runs there, that UDP reaches it, and that the token is still wanted",
+		ErrNobodyAnswered, strings.Join(j.token.Endpoints, ", "))
+}
+
+// heard takes a reply. It is the inviter's: nobody else can seal it.
+func (j *Joiner) heard(now time.Time, frame []byte) error {
+	body, err := j.keys.openReply(frame, j.part, j.token.ID, j.nonce[:])
+	if err != nil {
+		return err
+	}
+	if err := body.Status.err(j.name, body.Text); err != nil {
+		j.fail(err)
+		return nil
+	}
+	if j.part == partCertificate {
+		err = j.certified(now, body)
+	} else {
+		err = j.introduced(now, body)
+	}
+	if err != nil {
+		j.fail(fmt.Errorf("the inviting node's answer cannot be used: %w", err))
+	}
+	return nil
+}
+
+// certified checks what was issued, and hands in the record of this node.
+func (j *Joiner) certified(now time.Time, body replyBody) error {
+	network, err := ParseNetwork(body.Settings)
+	if err != nil {
+		return err
+	}
+	if network.ID != j.token.Network() {
+		return ErrForeign
+	}
+	cert, err := network.VerifyCertificate(body.Certificate, now)
+	if errors.Is(err, ErrExpired) {
+		return fmt.Errorf("%w; is this machine's clock right? It says %s", err, now.UTC().Format(time.DateTime))
+	}
+	if err != nil {
+		return err
+	}
+	if cert.Node != j.id.ID() || cert.Name != j.name {
+		return fmt.Errorf("certificate for another node: %w", ErrForeign)
+	}
+	record, err := SignRecord(j.id, cert, micros(now), Statement{})
+	if err != nil {
+		return err
+	}
+	j.network, j.cert, j.record = network, cert, record
+	return j.ask(now, partRecord, record.raw)
+}
+
+func (j *Joiner) introduced(now time.Time, body replyBody) error {
+	inviter, err := j.network.VerifyRecord(body.Record, nil, now)
+	if err != nil {
+		return err
+	}
+	if inviter.Node() != j.token.Inviter {
+		return fmt.Errorf("record of another node: %w", ErrForeign)
+	}
+	j.finished = true
+	j.out = append(j.out, Joined{Network: j.network, Certificate: j.cert, Records: [][]byte{j.record.raw, inviter.raw}})
+	return nil
+}

@@ -1,0 +1,80 @@
+package member
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"overlayd/internal/wire"
+)
+
+// maxSettingsLen bounds the encoded settings of a network in bytes.
+const maxSettingsLen = 256
+
+// Network is the settings of a network, signed by its root key. It is immutable.
+type Network struct {
+	ID       wire.NetworkID
+	Root     ed25519.PublicKey
+	Name     string
+	Prefix   netip.Prefix // IPv4
+	Prefix6  netip.Prefix // follows from ID
+	Sequence uint64       // newest wins
+
+	raw []byte
+}
+
+type settingsPayload struct {
+	Root     []byte `cbor:"1,keyasint"`
+	Name     string `cbor:"2,keyasint"`
+	Prefix   []byte `cbor:"3,keyasint"`
+	Sequence uint64 `cbor:"4,keyasint"`
+}
+
+// NewNetwork signs the settings of a new network.
+func NewNetwork(root ed25519.PrivateKey, name string, prefix netip.Prefix, now time.Time) (*Network, error) {
+	if err := ValidName(name); err != nil {
+		return nil, err
+	}
+	if err := ValidPrefix(prefix); err != nil {
+		return nil, err
+	}
+	return ParseNetwork(seal(root, contextSettings, encode(settingsPayload{
+		Root: root.Public().(ed25519.PublicKey), Name: name, Prefix: encodePrefix(prefix), Sequence: micros(now),
+	})))
+}
+
+// ParseNetwork reads and verifies settings. Whether it is the right network, the caller must tell by the ID.
+func ParseNetwork(raw []byte) (*Network, error) {
+	e, err := open(raw, maxSettingsLen)
+	if err != nil {
+		return nil, fmt.Errorf("network settings: %w", err)
+	}
+	var p settingsPayload
+	if err := decode(e.Payload, maxSettingsLen, &p); err != nil {
+		return nil, fmt.Errorf("network settings: %w", err)
+	}
+	if err := e.verify(p.Root, contextSettings); err != nil {
+		return nil, fmt.Errorf("network settings: %w", err)
+	}
+	if err := ValidName(p.Name); err != nil {
+		return nil, fmt.Errorf("network settings: %w: %w", ErrMalformed, err)
+	}
+	prefix, err := decodePrefix(p.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("network settings: %w", err)
+	}
+	if err := ValidPrefix(prefix); err != nil {
+		return nil, fmt.Errorf("network settings: %w", err)
+	}
+	id := NetworkID(p.Root)
+	return &Network{
+		ID: id, Root: p.Root, Name: p.Name, Prefix: prefix, Prefix6: Prefix6(id), Sequence: p.Sequence, raw: raw,
+	}, nil
+}
+
+// Raw is the signed encoding, which ParseNetwork reads. The caller must not change it.
+func (n *Network) Raw() []byte { return n.raw }
+
+// micros is t in microseconds since 1970, from which sequences are made; never zero.
+func micros(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 1)) }

@@ -1,0 +1,243 @@
+package member
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"overlayd/internal/wire"
+)
+
+const (
+	// MaxRecordLen bounds an encoded record in bytes, so that one fits a control frame.
+	MaxRecordLen = 1100
+
+	// MaxLabels bounds the labels of a record; a key has at most 16 bytes, a value at most 32.
+	MaxLabels = 4
+
+	maxLabelKey   = 16
+	maxLabelValue = 32
+	maxSequence   = 1 << 62
+)
+
+// Consent says whether a node relays for others.
+type Consent uint8
+
+// The kinds of consent.
+const (
+	RelayAuto   Consent = 0 // as the node itself judges
+	RelayNever  Consent = 1
+	RelayAlways Consent = 2
+)
+
+// String is the consent as the configuration writes it.
+func (c Consent) String() string {
+	switch c {
+	case RelayNever:
+		return "never"
+	case RelayAlways:
+		return "always"
+	default:
+		return "auto"
+	}
+}
+
+// Statement is what a node says about itself in its record.
+type Statement struct {
+	Endpoints []netip.AddrPort // at most wire.MaxEndpoints
+	Relay     Consent
+	Subnets   []netip.Prefix // that its certificate allows; at most MaxSubnets
+	Labels    map[string]string
+}
+
+// Record is what a node signed about itself. It is immutable; one in hand has been verified. Of two records of one node
+// the higher sequence counts; of two with one sequence the greater payload, so that all nodes agree.
+type Record struct {
+	Statement
+	Certificate *Certificate
+	Sequence    uint64
+
+	payload []byte
+	raw     []byte
+}
+
+type recordPayload struct {
+	Certificate []byte            `cbor:"1,keyasint"`
+	Sequence    uint64            `cbor:"2,keyasint"`
+	Endpoints   [][]byte          `cbor:"3,keyasint,omitempty"`
+	Relay       Consent           `cbor:"4,keyasint,omitempty"`
+	Subnets     [][]byte          `cbor:"5,keyasint,omitempty"`
+	Labels      map[string]string `cbor:"6,keyasint,omitempty"`
+}
+
+// Node is who signed the record.
+func (r *Record) Node() wire.NodeID { return r.Certificate.Node }
+
+// Raw is the signed encoding. The caller must not change it.
+func (r *Record) Raw() []byte { return r.raw }
+
+// newer reports whether r replaces other.
+func (r *Record) newer(other *Record) bool {
+	if r.Sequence != other.Sequence {
+		return r.Sequence > other.Sequence
+	}
+	return bytes.Compare(r.payload, other.payload) > 0
+}
+
+// VerifyRecord reads a record and believes it only if its certificate is believed at now and it is signed by the node
+// that the certificate is for. A certificate that equals known, which may be nil, is not verified again.
+func (n *Network) VerifyRecord(raw []byte, known *Certificate, now time.Time) (*Record, error) {
+	e, p, err := parseRecord(raw)
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	cert := known
+	if !known.sameRaw(p.Certificate) || !known.ValidAt(now) {
+		if cert, err = n.VerifyCertificate(p.Certificate, now); err != nil {
+			return nil, fmt.Errorf("record: %w", err)
+		}
+	}
+	r := &Record{Certificate: cert, Sequence: p.Sequence, payload: e.Payload, raw: raw}
+	if r.Statement, err = p.statement(cert); err != nil {
+		return nil, fmt.Errorf("record of %s: %w", cert.Name, err)
+	}
+	if err := e.verify(cert.Signing, contextRecord); err != nil {
+		return nil, fmt.Errorf("record of %s: %w", cert.Name, err)
+	}
+	return r, nil
+}
+
+func parseRecord(raw []byte) (envelope, recordPayload, error) {
+	var p recordPayload
+	e, err := open(raw, MaxRecordLen)
+	if err != nil {
+		return e, p, err
+	}
+	if err := decode(e.Payload, MaxRecordLen, &p); err != nil {
+		return e, p, err
+	}
+	if p.Sequence == 0 || p.Sequence > maxSequence || p.Relay > RelayAlways {
+		return e, p, fmt.Errorf("%w: sequence or relay consent", ErrMalformed)
+	}
+	return e, p, nil
+}
+
+// peek tells whose record raw claims to be, and which, without believing it: a cheap check before signatures.
+func peek(raw []byte) (id wire.NodeID, sequence uint64, payload []byte, err error) {
+	e, p, err := parseRecord(raw)
+	if err != nil {
+		return id, 0, nil, err
+	}
+	c, _, _, err := parseCertificate(p.Certificate)
+	if err != nil {
+		return id, 0, nil, err
+	}
+	return c.Node, p.Sequence, e.Payload, nil
+}
+
+// statement reads what the node says, and holds it to what its certificate allows.
+func (p *recordPayload) statement(cert *Certificate) (Statement, error) {
+	s := Statement{Relay: p.Relay, Labels: p.Labels}
+	if len(p.Endpoints) > wire.MaxEndpoints {
+		return s, fmt.Errorf("%w: more than %d endpoints", ErrMalformed, wire.MaxEndpoints)
+	}
+	for _, b := range p.Endpoints {
+		var ap netip.AddrPort
+		if err := ap.UnmarshalBinary(b); err != nil || !usableEndpoint(ap) || (len(b) != 6 && len(b) != 18) {
+			return s, fmt.Errorf("%w: endpoint", ErrMalformed)
+		}
+		s.Endpoints = append(s.Endpoints, ap)
+	}
+	var err error
+	if s.Subnets, err = decodePrefixes(p.Subnets, MaxSubnets); err != nil {
+		return s, err
+	}
+	for _, subnet := range s.Subnets {
+		if !cert.allows(subnet) {
+			return s, fmt.Errorf("%w: subnet %s is not allowed by the certificate", ErrMalformed, subnet)
+		}
+	}
+	return s, validLabels(p.Labels)
+}
+
+func validLabels(labels map[string]string) error {
+	if len(labels) > MaxLabels {
+		return fmt.Errorf("%w: more than %d labels", ErrMalformed, MaxLabels)
+	}
+	for k, v := range labels {
+		if len(k) == 0 || len(k) > maxLabelKey || len(v) > maxLabelValue {
+			return fmt.Errorf("%w: label", ErrMalformed)
+		}
+	}
+	return nil
+}
+
+// usableEndpoint reports whether ap can be sent to from elsewhere.
+func usableEndpoint(ap netip.AddrPort) bool {
+	a := ap.Addr()
+	return ap.Port() != 0 && a.IsValid() && !a.Is4In6() && a.Zone() == "" && !a.IsUnspecified() && !a.IsMulticast()
+}
+
+// payload is the statement under a certificate and sequence. Endpoints that cannot be used elsewhere are left out, and
+// those at the end that do not fit.
+func (s Statement) payload(cert *Certificate, sequence uint64) ([]byte, error) {
+	if err := validLabels(s.Labels); err != nil {
+		return nil, err
+	}
+	if len(s.Subnets) > MaxSubnets {
+		return nil, fmt.Errorf("%w: more than %d subnets", ErrMalformed, MaxSubnets)
+	}
+	for _, subnet := range s.Subnets {
+		if !cert.allows(subnet) {
+			return nil, fmt.Errorf("subnet %s is not allowed by this node's certificate", subnet)
+		}
+	}
+	p := recordPayload{
+		Certificate: cert.raw, Sequence: sequence, Relay: s.Relay, Subnets: encodePrefixes(s.Subnets), Labels: s.Labels,
+	}
+	for _, ap := range s.Endpoints {
+		ap = netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())
+		if usableEndpoint(ap) && len(p.Endpoints) < wire.MaxEndpoints {
+			p.Endpoints = append(p.Endpoints, must(ap.MarshalBinary()))
+		}
+	}
+	b := encode(p)
+	for len(b) > MaxRecordLen-envelopeOverhead {
+		if len(p.Endpoints) == 0 {
+			return nil, fmt.Errorf("%w: subnets and labels do not fit a record", ErrMalformed)
+		}
+		p.Endpoints = p.Endpoints[:len(p.Endpoints)-1]
+		b = encode(p)
+	}
+	return b, nil
+}
+
+// envelopeOverhead is what an envelope adds to a payload of less than 64 KiB, in bytes: array, lengths, signature.
+const envelopeOverhead = 1 + 3 + 2 + 64
+
+// SignRecord makes the record of a node: its statement under its certificate.
+func SignRecord(id Identity, cert *Certificate, sequence uint64, s Statement) (*Record, error) {
+	if cert.Node != id.ID() {
+		return nil, fmt.Errorf("sign a record: the certificate is for another node: %w", ErrSignature)
+	}
+	payload, err := s.payload(cert, sequence)
+	if err != nil {
+		return nil, fmt.Errorf("sign a record: %w", err)
+	}
+	r := &Record{Certificate: cert, Sequence: sequence, payload: payload, raw: seal(id.signing, contextRecord, payload)}
+	_, p, err := parseRecord(r.raw)
+	if err != nil {
+		return nil, fmt.Errorf("sign a record: %w", err)
+	}
+	r.Statement, err = p.statement(cert)
+	return r, err
+}
+
+// clone is the statement with memory of its own.
+func (s Statement) clone() Statement {
+	s.Endpoints, s.Subnets, s.Labels = slices.Clone(s.Endpoints), slices.Clone(s.Subnets), maps.Clone(s.Labels)
+	return s
+}
