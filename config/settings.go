@@ -1,0 +1,79 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// keyDelimiter separates group and key inside viper; its default, a dot, would split keys that hold addresses.
+const keyDelimiter = "::"
+
+const envPrefix = "OVERLAYD_"
+
+// setting is one row of the configuration.
+type setting struct {
+	key   string // as viper knows it
+	value string // default; empty is none
+	list  bool
+	usage string // what pflag prints; the word in back quotes is the form of the value
+}
+
+func (s setting) flag() string { return strings.ReplaceAll(s.key, keyDelimiter, "-") }
+func (s setting) env() string  { return envName(s.flag()) }
+
+func envName(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// dotted is a key as people write it in a sentence.
+func dotted(key string) string { return strings.ReplaceAll(key, keyDelimiter, ".") }
+
+// configFlag names the file itself: a flag and a variable, but no key.
+const configFlag = "config"
+
+// settings lists every setting. README.md documents the same rows, and a test compares them.
+func settings() []setting {
+	return []setting{
+		{key: "state", value: DefaultState, usage: "`directory` of keys, certificates and members"},
+		{key: "socket", value: DefaultSocket, usage: "`path` of the control socket"},
+		{
+			key: "listen", value: fmt.Sprintf(":%d", DefaultPort),
+			usage: "underlay `address:port`; without an address every one of both families, port 0 takes any free one",
+		},
+		{key: "interface", value: DefaultInterface, usage: "`name` of the TUN device"},
+		{key: "name", usage: "`name` of this node where up makes a network of one (default: that of the host)"},
+		{key: "mtu", value: fmt.Sprint(DefaultMTU), usage: "MTU of the TUN device in `bytes`"},
+		{
+			key: "endpoints", list: true,
+			usage: "`address:port,…` to publish besides those that are found, for a port forwarded by hand",
+		},
+		{key: "relay", value: string(RelayAuto), usage: "carry packets of other members: `auto|never|always`"},
+		{key: "log::level", value: "info", usage: "least important level that is logged: `debug|info|warn|error`"},
+		{key: "log::format", value: string(LogText), usage: "form of the log: `text|json`"},
+		{key: "probe::selected", value: "100ms", usage: "`interval` of probes on a path that carries data"},
+		{key: "probe::standby", value: "200ms", usage: "`interval` of probes on a path that would take over"},
+		{key: "probe::recent", value: "1s", usage: "`interval` of probes to a peer that had data lately"},
+		{key: "probe::idle", value: "20s", usage: "`interval` of probes to all other peers"},
+		{
+			key: "select::algorithm", value: string(AlgorithmBalanced),
+			usage: "what makes a path good: `balanced|latency|loss|throughput`",
+		},
+		{key: "select::hold", value: "2s", usage: "`time` that another path must be better before it is taken"},
+		{key: "select::margin", value: "2ms", usage: "`time` by which it must be better"},
+		{key: "select::ratio", value: "0.1", usage: "`fraction` of the present cost by which it must be better"},
+	}
+}
+
+// Flags registers the flags of all settings, and --config.
+func Flags(fs *pflag.FlagSet) {
+	fs.String(configFlag, DefaultFile, "configuration `file`; need not exist unless it is named")
+	for _, s := range settings() {
+		if s.list {
+			fs.StringSlice(s.flag(), nil, s.usage)
+			continue
+		}
+		fs.String(s.flag(), s.value, s.usage)
+	}
+}
