@@ -1,0 +1,256 @@
+package emulator
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"overlayd/internal/lab/thread"
+)
+
+// Uplink is how a site is attached.
+type Uplink struct {
+	TUN       int // descriptor of a non-blocking TUN without headers; the Emulator closes it
+	Addresses []netip.Addr
+}
+
+// MTU is the size in bytes of the largest packet that the emulated network carries.
+const MTU = 1500
+
+// readBatch is how many packets are read from one site before the others, and what is due, have their turn.
+const readBatch = 64
+
+// Emulator carries packets between TUN devices through a Network, on a thread of its own.
+type Emulator struct {
+	start   time.Time
+	uplinks []Uplink
+	sites   map[netip.Addr]Site
+	wake    int // an eventfd
+	done    chan struct{}
+
+	// Owned by the thread.
+	network  *Network
+	free     [][]byte
+	taps     map[Site]Tap
+	lateness Lateness
+	counts   Counts
+
+	mu   sync.Mutex // guards what follows
+	jobs []func()
+	stop bool
+}
+
+// Counts counts packets by their fate, and those that the emulator could not place.
+type Counts struct {
+	ByFate    map[Fate]uint64
+	NoAddress uint64 // to an address that no site has
+	Refused   uint64 // arrived, but the site's device did not take it: it is down or full
+}
+
+// Tap is shown every packet that a site sends (out) or receives. It runs on the emulator's thread and must not keep b.
+type Tap func(out bool, b []byte)
+
+// Start starts an emulator for the sites with the given uplinks; Site i is uplinks[i]. The network begins without links.
+func Start(uplinks []Uplink, seed uint64) (*Emulator, error) {
+	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("make an eventfd: %w", err)
+	}
+	e := &Emulator{
+		start:   time.Now(),
+		uplinks: uplinks,
+		sites:   make(map[netip.Addr]Site),
+		wake:    wake,
+		done:    make(chan struct{}),
+		network: NewNetwork(len(uplinks), seed),
+		taps:    make(map[Site]Tap),
+		counts:  Counts{ByFate: make(map[Fate]uint64)},
+	}
+	for i, u := range uplinks {
+		for _, addr := range u.Addresses {
+			e.sites[addr] = Site(i)
+		}
+	}
+	go func() {
+		defer close(e.done)
+		thread.RealTime(e.run)
+	}()
+	return e, nil
+}
+
+// Close stops the emulator and closes the TUN descriptors.
+func (e *Emulator) Close() error {
+	e.mu.Lock()
+	e.stop = true
+	e.mu.Unlock()
+	err := e.kick()
+	<-e.done
+	for _, u := range e.uplinks {
+		err = errors.Join(err, unix.Close(u.TUN))
+	}
+	return errors.Join(err, unix.Close(e.wake))
+}
+
+// Change runs f, with the time on the network's clock, between two packets and returns when it did. It must not be
+// called after Close.
+func (e *Emulator) Change(f func(now Instant, n *Network)) time.Time {
+	var at time.Time
+	e.call(func() {
+		at = time.Now()
+		f(at.Sub(e.start), e.network)
+	})
+	return at
+}
+
+// SetTap shows every packet of a site to t; nil ends it.
+func (e *Emulator) SetTap(s Site, t Tap) {
+	e.call(func() {
+		if t == nil {
+			delete(e.taps, s)
+			return
+		}
+		e.taps[s] = t
+	})
+}
+
+// Report is how late packets have been delivered so far, and what became of them.
+func (e *Emulator) Report() (late Lateness, counts Counts) {
+	e.call(func() {
+		late, counts = e.lateness, e.counts
+		counts.ByFate = make(map[Fate]uint64)
+		for fate := range fates {
+			counts.ByFate[fate] = e.counts.ByFate[fate]
+		}
+	})
+	return late, counts
+}
+
+// call runs f on the thread and waits for it.
+func (e *Emulator) call(f func()) {
+	done := make(chan struct{})
+	e.mu.Lock()
+	e.jobs = append(e.jobs, func() { f(); close(done) })
+	e.mu.Unlock()
+	_ = e.kick() // fails only when the counter is full, and then the thread is awake
+	<-done
+}
+
+func (e *Emulator) kick() error {
+	_, err := unix.Write(e.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	return err
+}
+
+// now is the time on the emulator's clock.
+func (e *Emulator) now() Instant { return time.Since(e.start) }
+
+// run is the thread: deliver what is due, sleep until something is due or comes in, read.
+func (e *Emulator) run() {
+	fds := []unix.PollFd{{Fd: int32(e.wake), Events: unix.POLLIN}}
+	for _, u := range e.uplinks {
+		fds = append(fds, unix.PollFd{Fd: int32(u.TUN), Events: unix.POLLIN})
+	}
+	for {
+		e.deliver()
+		var timeout *unix.Timespec
+		if due, ok := e.network.NextDeadline(); ok {
+			ts := unix.NsecToTimespec(int64(max(0, due-e.now())))
+			timeout = &ts
+		}
+		if n, err := unix.Ppoll(fds, timeout, nil); err != nil || n == 0 {
+			continue // interrupted, or something is due
+		}
+		for i := range fds[1:] {
+			if fds[1+i].Revents&unix.POLLIN != 0 {
+				e.read(Site(i))
+			}
+		}
+		if fds[0].Revents != 0 && e.work() {
+			return
+		}
+	}
+}
+
+// work runs the jobs of other goroutines. It reports whether to stop.
+func (e *Emulator) work() (stop bool) {
+	var count [8]byte
+	_, _ = unix.Read(e.wake, count[:])
+	e.mu.Lock()
+	jobs := e.jobs
+	e.jobs = nil
+	stop = e.stop
+	e.mu.Unlock()
+	for _, job := range jobs {
+		job()
+	}
+	return stop
+}
+
+// read takes what a site has sent into the network.
+func (e *Emulator) read(from Site) {
+	for range readBatch {
+		b := e.buffer()
+		n, err := unix.Read(e.uplinks[from].TUN, b)
+		if err != nil || n == 0 {
+			e.free = append(e.free, b)
+			return
+		}
+		b = b[:n]
+		if tap := e.taps[from]; tap != nil {
+			tap(true, b)
+		}
+		to, ok := e.sites[destination(b)]
+		if !ok {
+			e.counts.NoAddress++
+			e.free = append(e.free, b[:cap(b)])
+			continue
+		}
+		e.network.Send(e.now(), from, to, b)
+	}
+}
+
+// deliver hands out the packets whose way has ended.
+func (e *Emulator) deliver() {
+	for {
+		now := e.now()
+		r, ok := e.network.Pop(now)
+		if !ok {
+			return
+		}
+		e.counts.ByFate[r.Fate]++
+		if r.Fate == Delivered {
+			if tap := e.taps[r.To]; tap != nil {
+				tap(false, r.Data)
+			}
+			if _, err := unix.Write(e.uplinks[r.To].TUN, r.Data); err != nil {
+				e.counts.Refused++
+			}
+			e.lateness.add(now - r.Due)
+		}
+		e.free = append(e.free, r.Data[:cap(r.Data)])
+	}
+}
+
+// buffer is room for one packet. The number of buffers is bounded by what the network holds.
+func (e *Emulator) buffer() []byte {
+	if last := len(e.free) - 1; last >= 0 {
+		b := e.free[last]
+		e.free = e.free[:last]
+		return b
+	}
+	return make([]byte, MTU+48)
+}
+
+// destination is the destination address of an IP packet; not valid if it has none.
+func destination(b []byte) netip.Addr {
+	switch {
+	case len(b) >= 20 && b[0]>>4 == 4:
+		return netip.AddrFrom4([4]byte(b[16:20]))
+	case len(b) >= 40 && b[0]>>4 == 6:
+		return netip.AddrFrom16([16]byte(b[24:40]))
+	}
+	return netip.Addr{}
+}

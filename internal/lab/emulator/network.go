@@ -1,0 +1,240 @@
+// Package emulator is a wide-area network in user space. Each site's uplink is a TUN device whose other end the
+// emulator holds; between sites there are links with delay, jitter, loss and cuts, and in front of each site a port
+// with a rate and a queue in each direction.
+//
+//	site A ─TUN─▶ uplink queue ─▶ link A→B: cut? lost? delay, jitter ─▶ downlink queue ─▶ TUN─▶ site B
+//
+// Network is the pure model, in explicit time; Emulator is the thread around it that reads and writes packets.
+package emulator
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Instant is a time on the emulator's clock: how long ago it was started.
+type Instant = time.Duration
+
+// Site numbers the sites of a network, from 0.
+type Site int
+
+// Link is what happens to packets in one direction between two sites. A packet meets the link as it is when the packet
+// has left the uplink's queue: what is already under way when a link is cut still arrives.
+type Link struct {
+	Delay   time.Duration // one way
+	Jitter  time.Duration // extra delay, uniform between 0 and this
+	Loss    float64       // probability, independent for each packet
+	Cut     bool          // nothing gets through, and nobody is told
+	Reorder bool          // jitter may let a packet overtake another; without it the order is kept
+}
+
+// Port is one direction of a site's connection to the network. A change applies to packets that come after it.
+type Port struct {
+	Rate  int64         // bits a second, counting whole IP packets; 0 is no limit
+	Queue time.Duration // a packet that would wait longer than this is dropped (drop-tail)
+}
+
+// Fate is what became of a packet.
+type Fate uint8
+
+// The fates of packets.
+const (
+	Delivered   Fate = iota
+	Lost             // by the link's loss
+	Cut              // by a cut link
+	QueueFull        // by the drop-tail queue of an uplink or a downlink
+	Unreachable      // there is no link to the destination
+	Overflow         // more packets were under way than the emulator holds
+	fates
+)
+
+// String names the fate.
+func (f Fate) String() string {
+	return [...]string{"delivered", "lost", "cut", "queue full", "unreachable", "overflow"}[f]
+}
+
+// Result is the end of a packet's way.
+type Result struct {
+	From, To Site
+	Data     []byte // as given to Send
+	Due      Instant
+	Fate     Fate
+}
+
+// maxUnderWay bounds the packets inside the network.
+const maxUnderWay = 1 << 16
+
+// Network is the model. It has no clock: every method is told the time, which must not run backwards. Equal seeds and
+// equal calls give equal results. Every packet sent comes out of Pop exactly once.
+type Network struct {
+	seed  uint64
+	sites []*site
+	links map[[2]Site]*direction
+	queue agenda
+	ended []Result // not yet popped, from first on
+	first int
+}
+
+// site is the state of a site's two ports.
+type site struct{ up, down port }
+
+// port is a Port and the time until which it is busy with the packets that it has accepted.
+type port struct {
+	Port
+	busy Instant
+}
+
+// direction is a Link and what has happened on it.
+type direction struct {
+	Link
+	random *rand.Rand
+	last   Instant // the latest arrival so far
+}
+
+// NewNetwork is a network of the given number of sites without links.
+func NewNetwork(sites int, seed uint64) *Network {
+	n := &Network{seed: seed, links: make(map[[2]Site]*direction)}
+	for range sites {
+		n.sites = append(n.sites, &site{})
+	}
+	return n
+}
+
+// SetLink sets what happens from now on to packets from one site to another.
+func (n *Network) SetLink(now Instant, from, to Site, link Link) {
+	n.advance(now)
+	d := n.links[[2]Site{from, to}]
+	if d == nil {
+		d = &direction{random: rand.New(rand.NewPCG(n.seed, uint64(from)<<32|uint64(to)))}
+		n.links[[2]Site{from, to}] = d
+	}
+	d.Link = link
+}
+
+// Link is what SetLink has set; false if it has not.
+func (n *Network) Link(from, to Site) (Link, bool) {
+	d := n.links[[2]Site{from, to}]
+	if d == nil {
+		return Link{}, false
+	}
+	return d.Link, true
+}
+
+// SetPorts sets the two directions of a site's connection from now on.
+func (n *Network) SetPorts(now Instant, s Site, up, down Port) {
+	n.advance(now)
+	n.sites[s].up.Port, n.sites[s].down.Port = up, down
+}
+
+// UnderWay is how many packets are inside the network.
+func (n *Network) UnderWay() int { return len(n.queue.items) + len(n.ended) - n.first }
+
+// Send puts a packet into the network. The network keeps data until Pop returns it.
+func (n *Network) Send(now Instant, from, to Site, data []byte) {
+	n.advance(now)
+	p := packet{from: from, to: to, data: data}
+	if n.UnderWay() >= maxUnderWay {
+		n.end(p, now, Overflow)
+		return
+	}
+	departure, ok := n.sites[from].up.admit(now, len(data))
+	switch {
+	case !ok:
+		n.end(p, now, QueueFull)
+	case departure > now:
+		n.queue.push(departure, stageLink, p)
+	default:
+		n.cross(p, now)
+	}
+}
+
+// NextDeadline is when Pop has something to do; false if never.
+func (n *Network) NextDeadline() (Instant, bool) {
+	switch {
+	case n.first < len(n.ended):
+		return n.ended[n.first].Due, true
+	case len(n.queue.items) > 0:
+		return n.queue.items[0].due, true
+	}
+	return 0, false
+}
+
+// Pop returns the next packet whose way has ended by now; false if there is none.
+func (n *Network) Pop(now Instant) (Result, bool) {
+	n.advance(now)
+	if n.first == len(n.ended) {
+		n.ended, n.first = n.ended[:0], 0
+		return Result{}, false
+	}
+	r := n.ended[n.first]
+	n.ended[n.first] = Result{}
+	n.first++
+	return r, true
+}
+
+// advance does everything that is due by now.
+func (n *Network) advance(now Instant) {
+	for len(n.queue.items) > 0 && n.queue.items[0].due <= now {
+		next := n.queue.pop()
+		switch p := next.packet; next.stage {
+		case stageLink:
+			n.cross(p, next.due)
+		case stageDownlink:
+			n.descend(p, next.due)
+		case stageEnd:
+			n.ended = append(n.ended, Result{From: p.from, To: p.to, Data: p.data, Due: next.due, Fate: p.fate})
+		}
+	}
+}
+
+// cross takes a packet that has left its uplink at the given time over the link.
+func (n *Network) cross(p packet, at Instant) {
+	d := n.links[[2]Site{p.from, p.to}]
+	switch {
+	case d == nil:
+		n.end(p, at, Unreachable)
+		return
+	case d.Cut:
+		n.end(p, at, Cut)
+		return
+	case d.Loss > 0 && d.random.Float64() < d.Loss:
+		n.end(p, at, Lost)
+		return
+	}
+	arrival := at + d.Delay
+	if d.Jitter > 0 {
+		arrival += time.Duration(d.random.Int64N(int64(d.Jitter)))
+	}
+	if !d.Reorder {
+		arrival = max(arrival, d.last)
+	}
+	d.last = max(arrival, d.last)
+	n.queue.push(arrival, stageDownlink, p)
+}
+
+// descend takes a packet that has reached its destination's downlink at the given time through that.
+func (n *Network) descend(p packet, at Instant) {
+	if arrival, ok := n.sites[p.to].down.admit(at, len(p.data)); ok {
+		n.end(p, arrival, Delivered)
+		return
+	}
+	n.end(p, at, QueueFull)
+}
+
+func (n *Network) end(p packet, at Instant, fate Fate) {
+	p.fate = fate
+	n.queue.push(at, stageEnd, p)
+}
+
+// admit is when a packet of the given size, offered now, has left the port; false if it is dropped.
+func (p *port) admit(now Instant, size int) (Instant, bool) {
+	if p.Rate == 0 {
+		return max(now, p.busy), true // packets that still wait from a time with a rate are not overtaken
+	}
+	start := max(now, p.busy)
+	if start-now > p.Queue {
+		return 0, false
+	}
+	p.busy = start + time.Duration(int64(size)*8*int64(time.Second)/p.Rate)
+	return p.busy, true
+}

@@ -1,0 +1,75 @@
+package netns
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// AddTUN makes a TUN device and sets it up. Reads and writes on the descriptor that it returns carry one IP packet
+// each, without a header; the descriptor is non-blocking and the caller closes it. The device speaks no IPv6 of its own
+// accord: no neighbour is asked for, no router solicited.
+func (n *Namespace) AddTUN(device string, mtu int) (int, error) {
+	fd := -1
+	err := n.Do(func() (err error) {
+		fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+		if err != nil {
+			return fmt.Errorf("open /dev/net/tun: %w", err)
+		}
+		req, err := unix.NewIfreq(device)
+		if err != nil {
+			return err
+		}
+		req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+		return unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
+	})
+	if err == nil {
+		err = n.setUp(device, mtu)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("make TUN device %s: %w", device, err)
+	}
+	return fd, nil
+}
+
+// Connect joins two namespaces by a pair of veth devices and sets both up.
+func Connect(a *Namespace, deviceA string, b *Namespace, deviceB string, mtu int) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU = deviceA, mtu
+	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: deviceB, PeerNamespace: netlink.NsFd(int(b.handle)), PeerMTU: uint32(mtu)}
+	if err := a.links.LinkAdd(pair); err != nil {
+		return fmt.Errorf("make the veth pair %s, %s: %w", deviceA, deviceB, err)
+	}
+	if err := a.setUp(deviceA, mtu); err != nil {
+		return err
+	}
+	return b.setUp(deviceB, mtu)
+}
+
+// setUp sizes a device, keeps IPv6's own chatter off it and sets it up.
+func (n *Namespace) setUp(device string, mtu int) error {
+	link, err := n.links.LinkByName(device)
+	if err != nil {
+		return fmt.Errorf("find device %s: %w", device, err)
+	}
+	if err := n.links.LinkSetMTU(link, mtu); err != nil {
+		return fmt.Errorf("set the MTU of %s: %w", device, err)
+	}
+	for key, value := range map[string]string{"addr_gen_mode": "1", "accept_ra": "0"} {
+		if err := n.Sysctl("ipv6/conf/"+device+"/"+key, value); err != nil {
+			return err
+		}
+	}
+	return n.up(device)
+}
+
+// DefaultRoute is the prefix that holds every IPv4 address.
+func DefaultRoute() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 0) }
+
+func ipNet(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

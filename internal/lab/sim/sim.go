@@ -1,0 +1,204 @@
+// Package sim runs whole networks of production cores (node.Core) in one goroutine on a virtual clock. From one seed
+// everything happens in the same order, byte for byte.
+//
+//	node.Core ◀── Datagram ── Host ◀── underlay: delay, jitter, loss, cuts, NATs ◀── Host ◀── Send ── node.Core
+//	    └── Publish: fwd.Table ──▶ Host: routes data, switches labels as package tunnel does
+//
+// Hosts do what package tunnel does in production, without WireGuard: data is a numbered packet, and what arrives twice
+// is delivered once.
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+)
+
+// Net is a simulated underlay and the hosts on it.
+type Net struct {
+	Seed  uint64
+	now   time.Time
+	start time.Time
+	rng   *rand.Rand
+	queue events
+	order uint64
+
+	hosts  []*Host
+	byAddr map[netip.AddrPort]port
+	links  map[link]*Link
+	trace  uint64 // running hash of everything that was delivered
+
+	// Check, if set, is called after every event: it holds the invariants.
+	Check func()
+}
+
+// port is what listens at an underlay address.
+type port interface {
+	receive(d datagram)
+}
+
+type link struct{ from, to netip.Addr }
+
+// Link is one direction between two underlay addresses.
+type Link struct {
+	Delay  time.Duration
+	Jitter time.Duration // uniform, added to Delay; order is kept
+	Loss   float64
+	Cut    bool
+	last   time.Time // of arrival
+}
+
+// New is an empty network whose clock stands at a fixed date.
+func New(seed uint64) *Net {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return &Net{
+		Seed: seed, now: start, start: start, rng: rand.New(rand.NewPCG(seed, 0)),
+		byAddr: make(map[netip.AddrPort]port), links: make(map[link]*Link),
+	}
+}
+
+// Now is the virtual time since the start.
+func (n *Net) Now() time.Duration { return n.now.Sub(n.start) }
+
+// Trace is a hash of everything that happened: equal seeds give equal traces.
+func (n *Net) Trace() uint64 { return n.trace }
+
+type event struct {
+	at    time.Time
+	order uint64
+	do    func()
+}
+
+type events []event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	if !e[i].at.Equal(e[j].at) {
+		return e[i].at.Before(e[j].at)
+	}
+	return e[i].order < e[j].order
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+
+// Push is for package heap.
+func (e *events) Push(x any) { *e = append(*e, x.(event)) }
+
+// Pop is for package heap.
+func (e *events) Pop() any {
+	last := (*e)[len(*e)-1]
+	(*e)[len(*e)-1] = event{}
+	*e = (*e)[:len(*e)-1]
+	return last
+}
+
+// After does something once, d from now.
+func (n *Net) After(d time.Duration, do func()) { n.at(n.now.Add(d), do) }
+
+func (n *Net) at(t time.Time, do func()) {
+	n.order++
+	heap.Push(&n.queue, event{at: t, order: n.order, do: do})
+}
+
+// Run lets the time pass until d after now.
+func (n *Net) Run(d time.Duration) {
+	until := n.now.Add(d)
+	for len(n.queue) > 0 && !n.queue[0].at.After(until) {
+		e := heap.Pop(&n.queue).(event)
+		n.now = e.at
+		e.do()
+		if n.Check != nil {
+			n.Check()
+		}
+	}
+	n.now = until
+}
+
+// Every does something again and again, until it returns false.
+func (n *Net) Every(d time.Duration, do func() bool) {
+	var again func()
+	again = func() {
+		if do() {
+			n.After(d, again)
+		}
+	}
+	n.After(d, again)
+}
+
+// Link is the direction from one host to another, for the scenario to change at any time. The default is 10 ms.
+func (n *Net) Link(from, to *Host) *Link { return n.linkOf(from.outside(), to.outside()) }
+
+// Both applies a change to both directions between two hosts.
+func (n *Net) Both(a, b *Host, change func(*Link)) {
+	change(n.Link(a, b))
+	change(n.Link(b, a))
+}
+
+func (n *Net) linkOf(from, to netip.Addr) *Link {
+	l := n.links[link{from, to}]
+	if l == nil {
+		l = &Link{Delay: 10 * time.Millisecond}
+		n.links[link{from, to}] = l
+	}
+	return l
+}
+
+// datagram is what travels on the underlay.
+type datagram struct {
+	from, to netip.AddrPort
+	label    uint64 // zero: none
+	control  []byte // a frame of the cores
+	data     *packet
+}
+
+// packet is a data packet: what would be inside WireGuard.
+type packet struct {
+	from, to *Host
+	seq      uint64
+	sent     time.Time
+}
+
+// send puts a datagram on the underlay.
+func (n *Net) send(d datagram) {
+	l := n.linkOf(d.from.Addr(), d.to.Addr())
+	if l.Cut || n.rng.Float64() < l.Loss {
+		return
+	}
+	at := n.now.Add(l.Delay)
+	if l.Jitter > 0 {
+		at = at.Add(time.Duration(n.rng.Int64N(int64(l.Jitter))))
+	}
+	if at.Before(l.last) {
+		at = l.last
+	}
+	l.last = at
+	n.at(at, func() {
+		if p := n.byAddr[d.to]; p != nil {
+			n.mark(d)
+			p.receive(d)
+		}
+	})
+}
+
+func (n *Net) mark(d datagram) {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %d %s %s %d %x", n.trace, n.now.UnixNano(), d.from, d.to, d.label, d.control)
+	if d.data != nil {
+		fmt.Fprintf(h, " %d", d.data.seq)
+	}
+	n.trace = h.Sum64()
+}
+
+// hostAt is the host behind an underlay address, or nil.
+func (n *Net) hostAt(a netip.AddrPort) *Host {
+	switch p := n.byAddr[a].(type) {
+	case *Host:
+		return p
+	case *natRouter:
+		return p.inside
+	default:
+		return nil
+	}
+}
