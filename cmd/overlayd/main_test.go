@@ -1,0 +1,258 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"overlayd/internal/member"
+	"overlayd/internal/state"
+)
+
+// call runs the command and returns its status, standard output and standard error.
+func call(t *testing.T, args ...string) (int, string, string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), args, &stdout, &stderr)
+	return status, stdout.String(), stderr.String()
+}
+
+// refused runs the command, which must fail with the status and one sentence that holds want.
+func refused(t *testing.T, status int, want string, args ...string) {
+	t.Helper()
+	got, stdout, stderr := call(t, args...)
+	if got != status || !strings.Contains(stderr, want) || strings.Count(stderr, "\n") != 1 || stdout != "" {
+		t.Errorf("overlayd %q: status %d, %q, %q; want %d and %q", args, got, stdout, stderr, status, want)
+	}
+}
+
+// host is a node that was made by init, answering joins on a loopback socket.
+type host struct {
+	addr netip.AddrPort
+
+	mu      sync.Mutex
+	inviter *member.Inviter // guarded by mu
+	set     *member.Set     // guarded by mu
+}
+
+func (h *host) token(t *testing.T) string {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	text, err := h.inviter.Create(time.Now(), "", time.Hour, []string{h.addr.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// newHost runs init in a directory, opens what it stored, and serves joins; the first lose replies are lost.
+func newHost(t *testing.T, lose int) *host {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "founder")
+	if status, _, stderr := call(t, "init", "--name", "belmont", "--state", path); status != 0 {
+		t.Fatal(stderr)
+	}
+	dir, err := state.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = dir.Close() })
+	id, err := dir.Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := dir.RootKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := dir.Network()
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := dir.Records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	cert, err := m.Network.VerifyCertificate(m.Certificate, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := member.NewSet(m.Network, id, cert, mathrand.New(mathrand.NewPCG(1, 2)))
+	if err := set.Step(now, member.Load{Records: records}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	h := &host{
+		addr:    conn.LocalAddr().(*net.UDPAddr).AddrPort(),
+		inviter: member.NewInviter(member.Authority{Network: m.Network, Root: root}, id, set, nil, rand.Reader),
+		set:     set,
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() { _ = conn.Close(); <-done })
+	go func() {
+		defer close(done)
+		h.serve(conn, lose)
+	}()
+	return h
+}
+
+func (h *host) serve(conn *net.UDPConn, lose int) {
+	buf := make([]byte, 2048)
+	for {
+		n, from, err := conn.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		answer, err := h.receive(from, buf[:n])
+		if err != nil {
+			continue
+		}
+		if lose > 0 {
+			lose--
+			continue
+		}
+		_, _ = conn.WriteToUDPAddrPort(answer.Frame, from)
+	}
+}
+
+func (h *host) receive(from netip.AddrPort, frame []byte) (member.Answer, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	answer, err := h.inviter.Receive(time.Now(), from, frame)
+	if err == nil && answer.Record != nil {
+		err = h.set.Step(time.Now(), member.Learn{Record: answer.Record})
+	}
+	return answer, err
+}
+
+func TestInitMakesANetworkOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	status, stdout, stderr := call(t, "init", "--name", "belmont", "--network", "lab", "--prefix", "10.9.0.0/24", "--state", path)
+	if status != 0 || stderr != "" || !strings.Contains(stdout, "10.9.0.1") {
+		t.Fatalf("status %d, %q, %q", status, stdout, stderr)
+	}
+	before, err := os.ReadFile(filepath.Join(path, "network"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(t, 1, "already", "init", "--name", "boston", "--state", path)
+	refused(t, 1, "this is no token", "join", "x", "--name", "boston", "--state", path)
+	after, err := os.ReadFile(filepath.Join(path, "network"))
+	if err != nil || !bytes.Equal(before, after) {
+		t.Error("the network was changed")
+	}
+}
+
+func TestJoinOverLoopback(t *testing.T) {
+	h := newHost(t, 0)
+	token, path := h.token(t), filepath.Join(t.TempDir(), "boston")
+	status, stdout, stderr := call(t, "join", token, "--name", "boston", "--state", path)
+	if status != 0 || !strings.Contains(stdout, "10.71.0.2") {
+		t.Fatalf("status %d, %q, %q", status, stdout, stderr)
+	}
+	refused(t, 1, "already", "join", token, "--name", "boston", "--state", path)
+	refused(t, 1, "used already", "join", token, "--name", "cambridge", "--state", t.TempDir())
+	refused(t, 1, "another node has this name", "join", h.token(t), "--name", "boston", "--state", t.TempDir())
+
+	dir, err := state.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	if records, err := dir.Records(); err != nil || len(records) != 2 {
+		t.Errorf("%d records, %v", len(records), err)
+	}
+	if m, err := dir.Network(); err != nil || m.Network.Name != defaultNetwork {
+		t.Errorf("network: %v", err)
+	}
+}
+
+func TestJoinThatLosesRepliesIsRepeated(t *testing.T) {
+	h := newHost(t, 2)
+	if status, _, stderr := call(t, "join", h.token(t), "--name", "boston", "--state", t.TempDir()); status != 0 {
+		t.Fatal(stderr)
+	}
+}
+
+func TestInterruptedJoinWorksTheSecondTime(t *testing.T) {
+	h := newHost(t, 0)
+	token, path := h.token(t), t.TempDir()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stderr bytes.Buffer
+	if status := run(ctx, []string{"join", token, "--name", "boston", "--state", path}, &stderr, &stderr); status != 1 {
+		t.Fatalf("status %d, %s", status, &stderr)
+	}
+	if status, _, stderr := call(t, "join", token, "--name", "boston", "--state", path); status != 0 {
+		t.Fatal(stderr)
+	}
+}
+
+func TestWrongCallsAreRefusedInOneSentence(t *testing.T) {
+	dir := t.TempDir()
+	h := newHost(t, 0)
+	token := h.token(t)
+	refused(t, 2, "--name", "init", "--state", dir)
+	refused(t, 2, "--name", "init", "--name", "Bad Name", "--state", dir)
+	refused(t, 2, "--prefix", "init", "--name", "a", "--prefix", "banana", "--state", dir)
+	refused(t, 2, "--prefix", "init", "--name", "a", "--prefix", "10.0.0.0/31", "--state", dir)
+	refused(t, 2, "no argument", "init", "a")
+	refused(t, 2, "--wrong", "up", "--wrong")
+	refused(t, 2, "no command", "frobnicate")
+	refused(t, 2, "one token", "join", "--name", "a")
+	refused(t, 2, "--name", "join", token)
+	refused(t, 1, "incomplete", "join", token[:len(token)-5], "--name", "a", "--state", dir)
+	refused(t, 1, "altered", "join", token[:len(token)-1]+"!", "--name", "a", "--state", dir)
+	refused(t, 1, "state directory", "init", "--name", "a", "--state", "/dev/null/x")
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("a wrong call left %v behind", entries)
+	}
+}
+
+func TestSecondDaemonOnOneStateIsRefused(t *testing.T) {
+	path := t.TempDir()
+	dir, err := state.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	refused(t, 1, "in use", "init", "--name", "a", "--state", path)
+}
+
+func TestUpMakesANetworkOfOne(t *testing.T) {
+	dir, err := state.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = dir.Close() }()
+	var log bytes.Buffer
+	for range 2 { // the second time it is there
+		if err := ensureNetwork(dir, "belmont", testLogger(&log)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !strings.Contains(log.String(), "overlayctl invite") {
+		t.Errorf("log: %s", &log)
+	}
+	if m, err := dir.Network(); err != nil || m.Network.Name != defaultNetwork {
+		t.Error(err)
+	}
+}
+
+func testLogger(w *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

@@ -1,0 +1,108 @@
+package state
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"overlayd/internal/member"
+)
+
+// Membership is the content of the file network: what makes this node a member.
+type Membership struct {
+	Network     *member.Network
+	Certificate []byte // this node's own; whether it is valid now, Network.VerifyCertificate tells
+}
+
+type identityContent struct {
+	WireGuard [32]byte `cbor:"1,keyasint"`
+	Signing   [32]byte `cbor:"2,keyasint"`
+}
+
+type networkContent struct {
+	Settings    []byte `cbor:"1,keyasint"`
+	Certificate []byte `cbor:"2,keyasint"`
+}
+
+// Identity reads the node's keys.
+func (d *Dir) Identity() (member.Identity, error) {
+	var c identityContent
+	if err := d.read(identityFile, &c); err != nil {
+		return member.Identity{}, err
+	}
+	return member.IdentityFromKeys(c.WireGuard, c.Signing), nil
+}
+
+// CreateIdentity stores the node's keys; ErrExists if there are some.
+func (d *Dir) CreateIdentity(id member.Identity) error {
+	private, seed := id.PrivateKeys()
+	return d.create(identityFile, identityContent{WireGuard: private, Signing: seed})
+}
+
+// RootKey reads the network's root key; ErrAbsent on all nodes but its holder.
+func (d *Dir) RootKey() (ed25519.PrivateKey, error) {
+	var seed [ed25519.SeedSize]byte
+	if err := d.read(rootFile, &seed); err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed(seed[:]), nil
+}
+
+// CreateRootKey stores the network's root key; ErrExists if there is one.
+func (d *Dir) CreateRootKey(key ed25519.PrivateKey) error {
+	return d.create(rootFile, [ed25519.SeedSize]byte(key.Seed()))
+}
+
+// Network reads the network that this node is a member of; ErrAbsent if it is of none yet.
+func (d *Dir) Network() (Membership, error) {
+	var c networkContent
+	if err := d.read(networkFile, &c); err != nil {
+		return Membership{}, err
+	}
+	n, err := member.ParseNetwork(c.Settings)
+	if err != nil {
+		return Membership{}, d.damaged(networkFile, fmt.Errorf("%w: %w", ErrDamaged, err))
+	}
+	return Membership{Network: n, Certificate: c.Certificate}, nil
+}
+
+// SaveNetwork stores the network that this node is a member of.
+func (d *Dir) SaveNetwork(m Membership) error {
+	return d.write(networkFile, networkContent{Settings: m.Network.Raw(), Certificate: m.Certificate})
+}
+
+// Records reads the records of the members as last seen; none if there is no such file.
+func (d *Dir) Records() ([][]byte, error) {
+	var records [][]byte
+	if err := d.read(recordsFile, &records); err != nil && !errors.Is(err, ErrAbsent) {
+		return nil, err
+	}
+	return records, nil
+}
+
+// SaveRecords stores the records of the members.
+func (d *Dir) SaveRecords(records [][]byte) error { return d.write(recordsFile, records) }
+
+// Invitations reads the tokens that this node handed out; none if there is no such file.
+func (d *Dir) Invitations() ([]member.Invitation, error) {
+	var list []member.Invitation
+	if err := d.read(invitationsFile, &list); err != nil && !errors.Is(err, ErrAbsent) {
+		return nil, err
+	}
+	return list, nil
+}
+
+// SaveInvitations stores the tokens that this node handed out.
+func (d *Dir) SaveInvitations(list []member.Invitation) error { return d.write(invitationsFile, list) }
+
+// NextEpoch is the time now in microseconds since 1970, or, if the clock went back, more than ever before. It is stored
+// before it is returned.
+func (d *Dir) NextEpoch(now time.Time) (uint64, error) {
+	var last uint64
+	if err := d.read(epochFile, &last); err != nil && !errors.Is(err, ErrAbsent) {
+		return 0, err
+	}
+	epoch := max(uint64(max(now.UnixMicro(), 1)), last+1)
+	return epoch, d.write(epochFile, epoch)
+}

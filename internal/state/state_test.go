@@ -1,0 +1,262 @@
+package state
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"overlayd/internal/member"
+)
+
+var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+func open(t *testing.T, path string) *Dir {
+	t.Helper()
+	d, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	return d
+}
+
+// filled is a directory with every file in it.
+func filled(t *testing.T, path string) {
+	t.Helper()
+	d := open(t, path)
+	id, err := member.NewIdentity(rand.Reader)
+	check(t, err)
+	root, err := member.NewRootKey(rand.Reader)
+	check(t, err)
+	network, err := member.NewNetwork(root, "test", netip.MustParsePrefix("10.1.0.0/16"), start)
+	check(t, err)
+	cert, err := member.Found(root, network, id, "founder", start)
+	check(t, err)
+	record, err := member.SignRecord(id, cert, 1, member.Statement{})
+	check(t, err)
+	check(t, d.CreateIdentity(id))
+	check(t, d.CreateRootKey(root))
+	check(t, d.SaveNetwork(Membership{Network: network, Certificate: cert.Raw()}))
+	check(t, d.SaveRecords([][]byte{record.Raw()}))
+	check(t, d.SaveInvitations([]member.Invitation{{Name: "boston", Expiry: 1}}))
+	_, err = d.NextEpoch(start)
+	check(t, err)
+	check(t, d.Close())
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// load reads every file and returns what went wrong, by file.
+func load(d *Dir) map[string]error {
+	errs := map[string]error{}
+	_, errs["identity"] = d.Identity()
+	_, errs["root"] = d.RootKey()
+	_, errs["network"] = d.Network()
+	_, errs["records"] = d.Records()
+	_, errs["invitations"] = d.Invitations()
+	_, errs["epoch"] = d.NextEpoch(start)
+	return errs
+}
+
+func TestWhatIsStoredComesBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	filled(t, path)
+	d := open(t, path)
+	for name, err := range load(d) {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	list, err := d.Invitations()
+	if err != nil || len(list) != 1 || list[0].Name != "boston" {
+		t.Errorf("invitations %v, %v", list, err)
+	}
+	if err := d.CreateRootKey(make([]byte, 64)); !errors.Is(err, ErrExists) {
+		t.Errorf("root key replaced: %v", err)
+	}
+}
+
+func TestOnlyTheOwnerCanReadTheState(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	filled(t, path)
+	info, err := os.Stat(path)
+	check(t, err)
+	if info.Mode().Perm() != 0o700 {
+		t.Errorf("directory has mode %o", info.Mode().Perm())
+	}
+	entries, err := os.ReadDir(path)
+	check(t, err)
+	for _, e := range entries {
+		if info, err := e.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %o, %v", e.Name(), info.Mode().Perm(), err)
+		}
+	}
+}
+
+func TestAbsentIsNotDamaged(t *testing.T) {
+	d := open(t, t.TempDir())
+	for name, err := range load(d) {
+		optional := name == "records" || name == "invitations" || name == "epoch"
+		if optional && err != nil || !optional && !errors.Is(err, ErrAbsent) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestDamagedFileIsKept damages each file in every way and finds it refused, unchanged or moved aside, and the others
+// as they were.
+func TestDamagedFileIsKept(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	filled(t, path)
+	for _, f := range files {
+		file := filepath.Join(path, f.name)
+		whole, err := os.ReadFile(file)
+		check(t, err)
+		var variants [][]byte
+		for i := 0; i < len(whole); i += 3 {
+			flipped := bytes.Clone(whole)
+			flipped[i] ^= 1 << (i % 8)
+			variants = append(variants, whole[:i], flipped)
+		}
+		variants = append(variants, append(bytes.Clone(whole), 0), bytes.Repeat([]byte{0}, len(whole)))
+		for i, bad := range variants {
+			check(t, os.WriteFile(file, bad, 0o600))
+			kept := damagedIsKept(t, path, f, bad)
+			if t.Failed() {
+				t.Fatalf("%s, variant %d", f.name, i)
+			}
+			check(t, os.Remove(kept))
+			check(t, os.WriteFile(file, whole, 0o600))
+		}
+	}
+}
+
+// damagedIsKept returns where the bad content is now.
+func damagedIsKept(t *testing.T, path string, f file, bad []byte) string {
+	t.Helper()
+	d := open(t, path)
+	defer func() { _ = d.Close() }()
+	file := filepath.Join(path, f.name)
+	for name, err := range load(d) {
+		switch {
+		case name != f.name && err != nil:
+			t.Errorf("%s is whole: %v", name, err)
+		case name == f.name && !errors.Is(err, ErrDamaged):
+			t.Errorf("%s is damaged: %v", name, err)
+		case name == f.name && (!strings.Contains(err.Error(), file) || strings.Contains(err.Error(), "\n")):
+			t.Errorf("not one sentence that names the file: %v", err)
+		}
+	}
+	kept := file
+	if f.aside {
+		found, err := filepath.Glob(file + ".damaged-*")
+		if err != nil || len(found) != 1 {
+			t.Fatalf("kept aside as %v, %v", found, err)
+		}
+		kept = found[0]
+		if err := load(d)[f.name]; err != nil {
+			t.Errorf("started again: %v", err)
+		}
+	}
+	if b, err := os.ReadFile(kept); err != nil || !bytes.Equal(b, bad) {
+		t.Errorf("%s was changed: %v", kept, err)
+	}
+	return kept
+}
+
+func TestDamagedFileIsNotOverwrittenUnread(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	filled(t, path)
+	bad := []byte("half a file")
+	file := filepath.Join(path, "network")
+	d := open(t, path)
+	m, err := d.Network()
+	check(t, err)
+	check(t, d.Close())
+	check(t, os.WriteFile(file, bad, 0o600))
+	d = open(t, path)
+	if err := d.SaveNetwork(m); !errors.Is(err, ErrDamaged) {
+		t.Errorf("saved over a damaged file: %v", err)
+	}
+	if b, err := os.ReadFile(file); err != nil || !bytes.Equal(b, bad) {
+		t.Error("the damaged file was changed")
+	}
+}
+
+func TestHalfWrittenTemporaryFileIsHarmless(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	filled(t, path)
+	temporary := filepath.Join(path, ".network123")
+	check(t, os.WriteFile(temporary, []byte("half"), 0o600))
+	for name, err := range load(open(t, path)) {
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := os.Stat(temporary); err == nil {
+		t.Error("the temporary file is still there")
+	}
+}
+
+func TestSecondOwnerIsRefused(t *testing.T) {
+	path := t.TempDir()
+	d := open(t, path)
+	if _, err := Open(path); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), path) {
+		t.Fatalf("second: %v", err)
+	}
+	check(t, d.Close())
+	open(t, path)
+}
+
+func TestStateThatOthersCanWriteIsRefused(t *testing.T) {
+	path := t.TempDir()
+	check(t, os.Chmod(path, 0o777))
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+		t.Errorf("opened: %v", err)
+	}
+}
+
+func TestEpochGrowsWhateverTheClock(t *testing.T) {
+	path := t.TempDir()
+	var last uint64
+	for i, now := range []time.Time{start, start, start.Add(-24 * time.Hour), start.Add(time.Hour), time.Unix(-5, 0)} {
+		d := open(t, path)
+		epoch, err := d.NextEpoch(now)
+		check(t, err)
+		check(t, d.Close())
+		if epoch <= last {
+			t.Errorf("start %d: epoch %d after %d", i, epoch, last)
+		}
+		last = epoch
+	}
+}
+
+func FuzzFile(f *testing.F) {
+	for _, kind := range files {
+		b, err := kind.pack(map[int]int{1: 2})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var c networkContent
+		for _, kind := range files {
+			if err := kind.unpack(b, &c); err != nil && !errors.Is(err, ErrDamaged) {
+				t.Error(fmt.Errorf("%s: %w", kind.name, err))
+			}
+		}
+	})
+}
