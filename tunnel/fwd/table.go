@@ -22,7 +22,8 @@ type Hop struct {
 	Label  wire.Label     // put in front; zero on a direct path
 }
 
-// Counters count data (WireGuard transport messages) on one path or switch. They outlive the tables that they are in.
+// Counters count data (WireGuard transport messages) on one path, or all frames on one switch. They outlive the tables
+// that they are in. A nil *Counters counts nothing.
 type Counters struct {
 	TxPackets, TxBytes atomic.Uint64
 	RxPackets, RxBytes atomic.Uint64
@@ -31,12 +32,18 @@ type Counters struct {
 
 // Sent adds n packets of together size bytes that left on the path.
 func (c *Counters) Sent(n, size int) {
+	if c == nil {
+		return
+	}
 	c.TxPackets.Add(uint64(n))
 	c.TxBytes.Add(uint64(size))
 }
 
 // Received adds n packets of together size bytes that came in on the path at the given time.
 func (c *Counters) Received(n, size int, at wire.Stamp) {
+	if c == nil {
+		return
+	}
 	c.RxPackets.Add(uint64(n))
 	c.RxBytes.Add(uint64(size))
 	c.LastRx.Store(uint64(at))
@@ -44,6 +51,9 @@ func (c *Counters) Received(n, size int, at wire.Stamp) {
 
 // Counts are the packets sent and received so far, and when the last one was received (zero: never).
 func (c *Counters) Counts() (sent, received uint64, last wire.Stamp) {
+	if c == nil {
+		return 0, 0, 0
+	}
 	return c.TxPackets.Load(), c.RxPackets.Load(), wire.Stamp(c.LastRx.Load())
 }
 

@@ -1,0 +1,171 @@
+package tunnel
+
+import (
+	"encoding/binary"
+	"errors"
+	"net"
+
+	"golang.zx2c4.com/wireguard/conn"
+
+	"overlayd/internal/wire"
+	"overlayd/tunnel/fwd"
+	"overlayd/tunnel/udp"
+)
+
+// batchSize is how many packets wireguard-go hands over, and has buffers ready for, at once.
+const batchSize = conn.IdealBatchSize
+
+// bind is what wireguard-go sees of the network.
+type bind struct {
+	plane *Plane
+	open  bool // under the device's lock
+}
+
+var _ conn.Bind = (*bind)(nil)
+
+// Open returns a receive function for each socket. The sockets are open already, and the port is theirs.
+func (b *bind) Open(uint16) ([]conn.ReceiveFunc, uint16, error) {
+	if b.open {
+		return nil, 0, conn.ErrBindAlreadyOpen
+	}
+	b.open = true
+	var functions []conn.ReceiveFunc
+	for i := range b.plane.sockets {
+		functions = append(functions, newReceiver(b.plane, uint8(i)).receive)
+	}
+	return functions, b.plane.sockets[0].LocalAddr().Port(), nil
+}
+
+// Close closes the sockets, for good. The device also calls it before it opens the bind.
+func (b *bind) Close() error {
+	if !b.open {
+		return nil
+	}
+	return b.plane.closeSockets()
+}
+
+// SetMark marks what is sent, for policy routing.
+func (b *bind) SetMark(mark uint32) error {
+	var errs []error
+	for _, s := range b.plane.sockets {
+		errs = append(errs, s.SetMark(mark))
+	}
+	return errors.Join(errs...)
+}
+
+// ParseEndpoint reads the identifier of a peer.
+func (b *bind) ParseEndpoint(s string) (conn.Endpoint, error) {
+	to, err := b.plane.peers.byName(s)
+	if err != nil {
+		return nil, err
+	}
+	return to, nil
+}
+
+// BatchSize is the largest number of packets at once.
+func (b *bind) BatchSize() int { return batchSize }
+
+// Send places packets by the forwarding table, or returns a cookie to where the message that asked for it came from. It
+// neither waits nor keeps the packets, and never fails: what cannot be sent is lost, as anywhere on the way.
+func (b *bind) Send(packets [][]byte, to conn.Endpoint) error {
+	if len(packets) == 0 || len(packets[0]) == 0 {
+		return nil
+	}
+	switch to := to.(type) {
+	case *peer:
+		if packets[0][0] == wire.WireGuardTransport {
+			b.plane.sendData(to, packets)
+		} else {
+			b.plane.sendHandshake(to, packets[0])
+		}
+	case *source:
+		b.plane.transmit(fwd.Hop{Socket: to.socket, Addr: to.addr}, packets)
+	}
+	return nil
+}
+
+// sendData sends transport messages to a peer on the path that carries its data, and a copy on the one beside it.
+func (p *Plane) sendData(to *peer, packets [][]byte) {
+	to.session.sent(packets)
+	route := p.table.Load().Routes[to.id]
+	if (route == nil || !route.Awake) && !onlyKeepalive(packets) {
+		p.wake(to)
+	}
+	if route == nil || route.Primary == nil {
+		p.count.noPath.Add(uint64(len(packets)))
+		return
+	}
+	size := p.sendOn(route.Primary, packets)
+	if copyTo := route.Duplicate; copyTo != nil && route.Budget.Take(size, p.clock()) {
+		p.sendOn(copyTo, packets)
+	}
+}
+
+// sendOn sends transport messages on a path, counts what the kernel took, and returns the size of all of them.
+func (p *Plane) sendOn(path *fwd.Path, packets [][]byte) (size int) {
+	for _, packet := range packets {
+		size += len(packet)
+	}
+	if sent := p.transmit(path.Hop, packets); sent == len(packets) {
+		path.Counters.Sent(sent, size)
+	} else if sent > 0 {
+		path.Counters.Sent(sent, size/len(packets)*sent)
+	}
+	return size
+}
+
+// transmit sends packets to a hop and returns how many the kernel took.
+func (p *Plane) transmit(hop fwd.Hop, packets [][]byte) (sent int) {
+	if int(hop.Socket) >= len(p.sockets) {
+		p.count.sendFailed.Add(uint64(len(packets)))
+		return 0
+	}
+	s := p.sockets[hop.Socket]
+	batch := p.getBatch(s)
+	prefix := prefixOf(hop.Label)
+	for rest := packets; len(rest) > 0; {
+		n := batch.Packets(hop.Addr, prefix, rest)
+		rest = rest[n:]
+		taken, err := s.Send(batch)
+		sent += taken
+		batch.Reset()
+		if err == udp.ErrFull || err == net.ErrClosed {
+			break
+		}
+	}
+	p.putBatch(s, batch)
+	if sent < len(packets) {
+		p.count.sendFailed.Add(uint64(len(packets) - sent))
+	}
+	return sent
+}
+
+// wake tells the control loop that there is something to send to a peer which the table does not call awake. While that
+// goes on it is told again now and then, since it may have missed it.
+func (p *Plane) wake(to *peer) {
+	now := p.clock()
+	last := to.woken.Load()
+	if last != 0 && now.Sub(wire.Stamp(last)) < wakeInterval {
+		return
+	}
+	if to.woken.CompareAndSwap(last, max(1, uint64(now))) {
+		p.events.offer(&Event{Kind: EventWake, Peer: to.id})
+	}
+}
+
+// keepaliveLen is the length of a transport message without content.
+const keepaliveLen = 32
+
+func onlyKeepalive(packets [][]byte) bool {
+	return len(packets) == 1 && len(packets[0]) == keepaliveLen
+}
+
+// prefixOf is a label's header as package udp wants it; zero for no label.
+func prefixOf(l wire.Label) uint64 {
+	if l == 0 {
+		return 0
+	}
+	var header [wire.LabelHeaderLen]byte
+	wire.PutLabel(header[:], l)
+	return binary.BigEndian.Uint64(header[:])
+}

@@ -1,0 +1,191 @@
+package tunnel
+
+import (
+	"sync"
+	"time"
+
+	"overlayd/internal/wire"
+	"overlayd/tunnel/fwd"
+)
+
+const (
+	// holdFor is how long a handshake message is kept for a peer without a path: WireGuard makes a new one by then.
+	holdFor = 5 * time.Second
+	// repeatAfter is when a handshake message is sent once more if no session has come of it. The receiver drops
+	// the second of two equal ones, by its time stamp or because the handshake is over.
+	repeatAfter = 250 * time.Millisecond
+
+	maxHandshakeLen = 148 // an initiation
+)
+
+// handshake keeps the last initiation and the last response for a peer.
+type handshake struct {
+	mu      sync.Mutex // guards what follows
+	kept    [2]keptMessage
+	timer   *time.Timer
+	stopped bool
+}
+
+type keptMessage struct {
+	data    [maxHandshakeLen]byte
+	length  int
+	at      wire.Stamp
+	index   uint32 // of the session in use then
+	waiting bool   // for a path
+	repeat  bool   // when the timer fires
+}
+
+// sendHandshake sends a message of types 1 to 3 on every path at once, since WireGuard repeats a lost initiation only
+// after 5 s. Without any path it is kept until there is one.
+func (p *Plane) sendHandshake(to *peer, packet []byte) {
+	t := p.table.Load()
+	route := t.Routes[to.id]
+	if route == nil || !route.Awake {
+		p.wake(to)
+	}
+	reachable := len(pathsOf(route)) > 0
+	if packet[0] <= wire.WireGuardResponse && len(packet) <= maxHandshakeLen {
+		p.keepHandshake(to, packet, !reachable) // before an answer can come
+	}
+	if reachable {
+		p.sendEverywhere(route, packet)
+		return
+	}
+	p.count.noPath.Add(1)
+	if now := p.table.Load(); now != t {
+		p.releaseHandshakes(now) // Publish came between and did not see what was kept
+	}
+}
+
+// pathsOf is every path of a route, which may be nil.
+func pathsOf(route *fwd.Route) []*fwd.Path {
+	if route == nil {
+		return nil
+	}
+	if len(route.All) == 0 && route.Primary != nil {
+		return []*fwd.Path{route.Primary}
+	}
+	return route.All
+}
+
+// sendEverywhere sends a packet on all paths of a route.
+func (p *Plane) sendEverywhere(route *fwd.Route, packet []byte) {
+	packets := [][]byte{packet}
+	for _, path := range pathsOf(route) {
+		p.transmit(path.Hop, packets)
+	}
+}
+
+func (p *Plane) keepHandshake(to *peer, packet []byte, waiting bool) {
+	h := &to.handshake
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.stopped {
+		return
+	}
+	k := &h.kept[packet[0]-wire.WireGuardInitiation]
+	if waiting != k.waiting {
+		p.addWaiting(waiting)
+	}
+	k.length = copy(k.data[:], packet)
+	k.at, k.index = p.clock(), to.session.index.Load()
+	k.waiting, k.repeat = waiting, !waiting
+	if k.repeat {
+		h.startTimer(func() { p.repeatHandshake(to) })
+	}
+}
+
+func (p *Plane) addWaiting(more bool) {
+	if more {
+		p.waiting.Add(1)
+	} else {
+		p.waiting.Add(-1)
+	}
+}
+
+// startTimer must be called with the lock held.
+func (h *handshake) startTimer(fire func()) {
+	if h.timer == nil {
+		h.timer = time.AfterFunc(repeatAfter, fire)
+	} else {
+		h.timer.Reset(repeatAfter)
+	}
+}
+
+// stop ends the timer for good and returns how many messages were waiting.
+func (h *handshake) stop() (waiting int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopped = true
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+	for i := range h.kept {
+		if h.kept[i].waiting {
+			waiting++
+			h.kept[i].waiting = false
+		}
+	}
+	return waiting
+}
+
+// responded is when the last response was sent; zero: none was.
+func (h *handshake) responded() wire.Stamp {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.kept[1].at
+}
+
+// take returns copies of the kept messages that want says yes to. It must be called with the lock held.
+func (h *handshake) take(want func(*keptMessage) bool) [][]byte {
+	var messages [][]byte
+	for i := range h.kept {
+		if k := &h.kept[i]; want(k) {
+			messages = append(messages, append([]byte(nil), k.data[:k.length]...))
+		}
+	}
+	return messages
+}
+
+// repeatHandshake sends messages once more of which no session has come.
+func (p *Plane) repeatHandshake(to *peer) {
+	index := to.session.index.Load()
+	to.handshake.mu.Lock()
+	messages := to.handshake.take(func(k *keptMessage) bool {
+		again := k.repeat && k.index == index && !to.handshake.stopped
+		k.repeat = false
+		return again
+	})
+	to.handshake.mu.Unlock()
+	for _, m := range messages {
+		p.sendEverywhere(p.table.Load().Routes[to.id], m)
+	}
+}
+
+// releaseHandshakes sends what was kept for peers that have a path now, and forgets what is too old.
+func (p *Plane) releaseHandshakes(t *fwd.Table) {
+	now := p.clock()
+	for _, to := range p.peers.view.Load().peers {
+		route := t.Routes[to.id]
+		reachable := len(pathsOf(route)) > 0
+		h := &to.handshake
+		h.mu.Lock()
+		messages := h.take(func(k *keptMessage) bool {
+			old := now.Sub(k.at) > holdFor
+			if !k.waiting || !old && !reachable {
+				return false
+			}
+			k.waiting = false
+			p.addWaiting(false)
+			k.repeat = !old
+			return !old
+		})
+		if len(messages) > 0 && !h.stopped {
+			h.startTimer(func() { p.repeatHandshake(to) })
+		}
+		h.mu.Unlock()
+		for _, m := range messages {
+			p.sendEverywhere(route, m)
+		}
+	}
+}

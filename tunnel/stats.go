@@ -1,0 +1,36 @@
+package tunnel
+
+import "sync/atomic"
+
+// Stats are counts since Open. They are of datagrams where nothing else is said.
+type Stats struct {
+	Forwarded     uint64 // with a label that goes on, handed to the kernel
+	ForwardFailed uint64 // with a label that goes on, not taken by the kernel
+	SendFailed    uint64 // own, not taken by the kernel: no route, firewall, or send buffer full
+	NoPath        uint64 // from wireguard-go for a peer without any path
+	UnknownLabel  uint64 // with a label that means nothing, or not to that neighbour
+	Ignored       uint64 // of no known class, or misplaced in a label frame
+	EventsDropped uint64 // events for which the queue had no room
+	NoPeer        uint64 // packets from the TUN interface to an address of no peer
+	NotAdmitted   uint64 // packets from the TUN interface for a peer that cannot be reached yet
+}
+
+type counters struct {
+	forwarded, forwardFailed, sendFailed, noPath, unknownLabel, ignored, noPeer, notAdmitted atomic.Uint64
+}
+
+// Stats returns the counts at this moment.
+func (p *Plane) Stats() Stats {
+	c := &p.count
+	return Stats{
+		Forwarded:     c.forwarded.Load(),
+		ForwardFailed: c.forwardFailed.Load(),
+		SendFailed:    c.sendFailed.Load(),
+		NoPath:        c.noPath.Load(),
+		UnknownLabel:  c.unknownLabel.Load(),
+		Ignored:       c.ignored.Load(),
+		EventsDropped: p.events.dropped.Load(),
+		NoPeer:        c.noPeer.Load(),
+		NotAdmitted:   c.notAdmitted.Load(),
+	}
+}
