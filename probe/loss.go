@@ -1,0 +1,121 @@
+package probe
+
+import (
+	"math"
+	"time"
+)
+
+// Loss is what was lost of a number of packets that should have arrived in a sliding window.
+type Loss struct {
+	Sent, Lost int
+}
+
+// Rate is the lost part, 0 to 1; zero if nothing was sent.
+func (l Loss) Rate() float64 {
+	if l.Sent == 0 {
+		return 0
+	}
+	return float64(l.Lost) / float64(l.Sent)
+}
+
+// z95 is the 95% quantile of the normal distribution.
+const z95 = 1.6449
+
+// Low is what the loss rate exceeds with 95% confidence: the lower bound of the score interval of E. B. Wilson,
+// "Probable inference, the law of succession, and statistical inference", JASA 22 (1927), one-sided. It holds for small
+// samples too. Here one loss is given away first, so that a single lost packet, which happens everywhere, is nothing.
+func (l Loss) Low() float64 {
+	if l.Lost <= 1 || l.Sent == 0 {
+		return 0
+	}
+	n := float64(l.Sent)
+	p := min(float64(l.Lost-1)/n, 1)
+	centre := p + z95*z95/(2*n)
+	half := z95 * math.Sqrt(p*(1-p)/n+z95*z95/(4*n*n))
+	return max((centre-half)/(1+z95*z95/n), 0)
+}
+
+// window compares two counters that should advance alike, sent and got, over the last while. It keeps the counters at
+// marks that are at least markGap and step packets apart: at the fast rate it spans about 3 s, at slow rates as many
+// packets. Counters are modulo 2^32.
+type window struct {
+	marks [windowMarks]mark // the oldest first
+	n     int
+	last  mark
+}
+
+type mark struct {
+	at        instant
+	sent, got uint32
+}
+
+const (
+	windowMarks = 9
+	recentMarks = 3 // the part of a window that is recent, about 1 s at the fast rate
+	markGap     = 300 * time.Millisecond
+	probeStep   = 3
+	dataStep    = 16
+	minData     = 50 // packets, below which data proves nothing
+)
+
+func (w *window) reset() { *w = window{} }
+
+// add takes the counters at a time. Where they went backwards, the counting begins anew.
+func (w *window) add(at instant, sent, got, step uint32) {
+	m := mark{at, sent, got}
+	if w.n > 0 && (int32(sent-w.last.sent) < 0 || int32(got-w.last.got) < 0) {
+		w.reset()
+	}
+	w.last = m
+	if w.n == 0 {
+		w.marks[0], w.n = m, 1
+		return
+	}
+	newest := w.marks[w.n-1]
+	if at.sub(newest.at) < markGap || sent-newest.sent < step {
+		return
+	}
+	if w.n == windowMarks {
+		copy(w.marks[:], w.marks[1:])
+		w.n--
+	}
+	w.marks[w.n] = m
+	w.n++
+}
+
+// loss is what was lost since the oldest mark, or the given number of marks ago, and over what time.
+func (w *window) loss(marks int) (Loss, time.Duration) {
+	if w.n == 0 {
+		return Loss{}, 0
+	}
+	from := w.marks[max(0, w.n-marks)]
+	sent := w.last.sent - from.sent
+	lost := int32(sent - (w.last.got - from.got))
+	return Loss{Sent: int(sent), Lost: int(max(lost, 0))}, w.last.at.sub(from.at)
+}
+
+// dataLoss is loss for counters of data, which two goroutines and a batch may put in another order than the probe whose
+// answer brought them: 2 ms worth of packets, and one, are allowed for.
+func (w *window) dataLoss(marks int) Loss {
+	l, span := w.loss(marks)
+	if l.Sent < minData || span <= 0 {
+		return Loss{}
+	}
+	allowed := 1 + int(float64(l.Sent)*float64(2*time.Millisecond)/float64(span))
+	l.Lost = max(0, l.Lost-allowed)
+	return l
+}
+
+// worse is the loss of the two that is certain to be greater; if neither is, that of the larger sample.
+func worse(a, b Loss) Loss {
+	switch la, lb := a.Low(), b.Low(); {
+	case la > lb:
+		return a
+	case lb > la:
+		return b
+	case b.Sent > a.Sent:
+		return b
+	default:
+		return a
+	}
+}

@@ -1,0 +1,92 @@
+package probe
+
+import (
+	"time"
+
+	"overlayd/internal/wire"
+)
+
+// Measurement is what is known of a path. Times are zero where nothing is known.
+type Measurement struct {
+	State State
+	Since time.Time // of the state
+	Why   string    // in words, what brought it
+
+	RTT       time.Duration // smoothed (RFC 6298), without the time that the peer held the probe (RFC 8762)
+	Deviation time.Duration // of it, smoothed
+	MinRTT    time.Duration // least of the last minute, or of 8 probes if that is longer
+	RecentRTT time.Duration // median of the last five samples
+	Samples   int           // in RTT since the path came up
+
+	LossOut       float64 // lost part on the way to the peer, 0 to 1: of probes or of data, whichever is surely worse
+	LossOutLow    float64 // what LossOut surely exceeds (95%); a single lost packet is nothing
+	LossRecent    float64 // LossOut of about the last second
+	LossRecentLow float64
+	LossOutProbes int // probes in LossOut
+	LossIn        float64
+	LossInLow     float64
+	LossInProbes  int
+
+	DataOut     int // data packets sent in the window in which they were compared; zero if there were too few
+	DataOutLost int // of them, those that did not arrive
+
+	LastDelivered time.Time // the latest sending that is known to have arrived
+	LastHeard     time.Time // the latest arrival of anything
+}
+
+// Measure is what is known of a path now, and whether it exists.
+func (p *Prober) Measure(id wire.PathID, now time.Time) (Measurement, bool) {
+	a := p.find(id)
+	if a == nil {
+		return Measurement{}, false
+	}
+	t := &a.timing
+	m := Measurement{
+		State: a.state, Since: p.time(a.since), Why: a.why,
+		RTT: t.rtt.mean, Deviation: t.rtt.dev, MinRTT: t.min.value(), RecentRTT: t.recent.median(), Samples: t.rtt.n,
+		LastDelivered: p.time(a.delivered),
+	}
+	p.measureLoss(a, &m)
+	last := a.heard
+	if a.counts != nil {
+		if _, _, rx := a.counts.Counts(); rx != 0 {
+			last = max(last, min(instant(rx), instant(p.clock(now))))
+		}
+	}
+	m.LastHeard = p.time(last)
+	return m, true
+}
+
+func (p *Prober) measureLoss(a *path, m *Measurement) {
+	probes, _ := a.out.loss(windowMarks)
+	data := a.data.dataLoss(windowMarks)
+	out := worse(probes, data)
+	m.LossOut, m.LossOutLow, m.LossOutProbes = out.Rate(), out.Low(), probes.Sent
+	m.DataOut, m.DataOutLost = data.Sent, data.Lost
+
+	lately, _ := a.out.loss(recentMarks)
+	recent := worse(lately, a.data.dataLoss(recentMarks))
+	m.LossRecent, m.LossRecentLow = recent.Rate(), recent.Low()
+
+	if h := p.heardOf(a.owner); h != nil {
+		in, _ := h.in.loss(windowMarks)
+		m.LossIn, m.LossInLow, m.LossInProbes = in.Rate(), in.Low(), in.Sent
+	}
+}
+
+// time is an instant in the caller's time, zero if it is never.
+func (p *Prober) time(t instant) time.Time {
+	if t == never {
+		return time.Time{}
+	}
+	return p.wall.Add(t.sub(p.now))
+}
+
+// Paths are the paths that are measured, in order.
+func (p *Prober) Paths() []wire.PathID {
+	ids := make([]wire.PathID, 0, len(p.paths))
+	for _, a := range p.paths {
+		ids = append(ids, a.id)
+	}
+	return ids
+}

@@ -1,0 +1,297 @@
+package probe
+
+import (
+	"cmp"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"overlayd/internal/wire"
+)
+
+// Prober measures all paths to one peer. It is a pure state machine: the caller Steps it with inputs, and with Tick when
+// NextDeadline has passed, and carries out what Drain gives.
+type Prober struct {
+	cfg   Config
+	clock func(time.Time) wire.Stamp
+	rng   *rand.Rand
+
+	paths      []*path  // by id
+	heard      []*heard // by the peer's number
+	out        []Output
+	active     bool
+	peerActive bool
+
+	wall time.Time // of the latest Step
+	now  instant   // the same on our clock
+
+	graceFrom  instant // since when judging is put off; never if it is not
+	graceUntil instant
+}
+
+// New is a Prober without paths. The clock maps times to this node's stamps and must advance as they do; rng is the
+// source of all randomness.
+func New(cfg Config, clock func(time.Time) wire.Stamp, rng *rand.Rand) *Prober {
+	return &Prober{cfg: cfg.withDefaults(), clock: clock, rng: rng, graceFrom: never, graceUntil: never}
+}
+
+// Step takes one input at a time that must not run backwards. It fails only for an input that makes no sense, which then
+// changes nothing.
+func (p *Prober) Step(now time.Time, in Input) error {
+	if p.wall.IsZero() || now.After(p.wall) {
+		p.wall = now
+		p.now = max(p.now, instant(p.clock(now)))
+	}
+	switch in := in.(type) {
+	case Tick:
+		p.tick()
+		return nil
+	case AddPath:
+		return p.addPath(in)
+	case RemovePath:
+		return p.removePath(in.ID)
+	case SetRate:
+		return p.setRate(in)
+	case SetActive:
+		p.setActive(in.Active)
+		return nil
+	case ProbeNow:
+		return p.probeNow(in.ID)
+	case PingReceived:
+		return p.pingReceived(in)
+	case PongReceived:
+		p.pongReceived(in)
+		return nil
+	case PeerRestarted:
+		p.peerRestarted()
+		return nil
+	case Bye:
+		p.bye()
+		return nil
+	default:
+		return fmt.Errorf("%w: %T", ErrInput, in)
+	}
+}
+
+// Drain appends the outputs since the last call to dst.
+func (p *Prober) Drain(dst []Output) []Output {
+	dst = append(dst, p.out...)
+	clear(p.out)
+	p.out = p.out[:0]
+	return dst
+}
+
+// NextDeadline is when Tick is due, if ever.
+func (p *Prober) NextDeadline() (time.Time, bool) {
+	d := p.deadline()
+	if d == forever {
+		return time.Time{}, false
+	}
+	return p.wall.Add(max(d, p.graceUntil).sub(p.now)), true
+}
+
+// PeerActive reports whether the peer's latest word was that data flows, or is about to.
+func (p *Prober) PeerActive() bool { return p.peerActive }
+
+// at is the time of a reception on our clock, and notes if the frame waited for us.
+func (p *Prober) at(t time.Time) instant {
+	at := min(instant(p.clock(t)), p.now)
+	if p.now.sub(at) > lateTick {
+		p.grace()
+	}
+	return at
+}
+
+// grace puts off judging and probing for a moment, but not for long in a row.
+func (p *Prober) grace() {
+	if p.graceFrom == never {
+		p.graceFrom = p.now
+	}
+	if p.now.sub(p.graceFrom) < maxGrace {
+		p.graceUntil = p.now.add(lateGrace)
+	}
+}
+
+func (p *Prober) find(id wire.PathID) *path {
+	i, found := p.index(id)
+	if !found {
+		return nil
+	}
+	return p.paths[i]
+}
+
+func (p *Prober) index(id wire.PathID) (int, bool) {
+	return slices.BinarySearchFunc(p.paths, id, func(a *path, id wire.PathID) int { return cmp.Compare(a.id, id) })
+}
+
+func (p *Prober) addPath(in AddPath) error {
+	i, found := p.index(in.ID)
+	switch {
+	case in.ID == 0 || in.Rate >= rates:
+		return ErrInput
+	case found:
+		return fmt.Errorf("path %d: %w", in.ID, ErrPathExists)
+	case len(p.paths) >= maxPaths:
+		return ErrTooManyPaths
+	}
+	p.paths = slices.Insert(p.paths, i, &path{
+		id: in.ID, counts: in.Counts, rate: in.Rate, since: p.now, why: "never answered", open: 1,
+		delivered: never, suspected: never, next: p.now, lastSent: never, heard: never,
+	})
+	return nil
+}
+
+func (p *Prober) removePath(id wire.PathID) error {
+	i, found := p.index(id)
+	if !found {
+		return fmt.Errorf("path %d: %w", id, ErrUnknownPath)
+	}
+	p.disown(p.paths[i])
+	p.paths = slices.Delete(p.paths, i, i+1)
+	return nil
+}
+
+func (p *Prober) setRate(in SetRate) error {
+	a := p.find(in.ID)
+	if a == nil {
+		return fmt.Errorf("path %d: %w", in.ID, ErrUnknownPath)
+	}
+	if in.Rate >= rates {
+		return ErrInput
+	}
+	faster := in.Rate > a.rate
+	a.rate = in.Rate
+	if faster && (a.state == Up || a.state == Suspect) {
+		p.hasten(a, a.lastSent.add(jitter(p.cfg.interval(a.rate), p.rng)))
+	}
+	return nil
+}
+
+func (p *Prober) setActive(active bool) {
+	if active && !p.active {
+		for _, a := range p.paths {
+			if a.state == Dead {
+				a.backoff = deadGap
+				p.hasten(a, a.lastSent.add(deadGap))
+			}
+		}
+	}
+	p.active = active
+}
+
+func (p *Prober) probeNow(id wire.PathID) error {
+	a := p.find(id)
+	if a == nil {
+		return fmt.Errorf("path %d: %w", id, ErrUnknownPath)
+	}
+	p.startBurst(a)
+	return nil
+}
+
+func (p *Prober) startBurst(a *path) {
+	a.burst = burstProbes - 1
+	p.hasten(a, a.lastSent.add(p.cfg.Quick))
+}
+
+// hasten brings the next probe of a path forward, if t is earlier than what is planned.
+func (p *Prober) hasten(a *path, t instant) {
+	a.next = min(a.next, max(t, p.now))
+}
+
+// peerRestarted forgets what the peer's former life reported; the round-trip times still hold. Answers to the probes that
+// are out will not come.
+func (p *Prober) peerRestarted() {
+	p.heard = nil
+	p.peerActive = false
+	for _, a := range p.paths {
+		a.owner, a.ownBase = 0, 0
+		a.void()
+		a.peer = lastReport{}
+		a.timing.forward = estimator{}
+		a.timing.slack = 0
+		a.out.reset()
+		a.data.reset()
+		a.suspected = p.now
+		a.streak = 0
+		a.backoff = 0
+		p.startBurst(a)
+	}
+}
+
+// bye takes the peer at its word that it shuts down.
+func (p *Prober) bye() {
+	p.heard = nil
+	p.peerActive = false
+	for _, a := range p.paths {
+		a.owner, a.ownBase, a.burst = 0, 0, 0
+		if a.state == Up || a.state == Suspect {
+			p.kill(a, "the peer shut down")
+		}
+	}
+}
+
+// pingReceived notes a probe of the peer and answers it.
+func (p *Prober) pingReceived(in PingReceived) error {
+	on := p.find(in.On)
+	if on == nil {
+		return fmt.Errorf("path %d: %w", in.On, ErrUnknownPath)
+	}
+	at := p.at(in.At)
+	ping := &in.Ping
+	p.peerActive = ping.Active
+	if ping.Path != 0 {
+		p.hear(ping.Path, on, ping.Seq, at)
+	}
+	p.digest(ping.Reports, instant(ping.Sent), instant(ping.Sent), at)
+	p.hint(on, at)
+	p.out = append(p.out, SendPong{Paths: p.answerOn(on), Pong: wire.Pong{
+		Path: ping.Path, Seq: ping.Seq, Sent: ping.Sent, Received: wire.Stamp(at), Replied: wire.Stamp(p.now),
+		Active: p.active, Observed: in.Observed, Reports: p.reports(),
+	}})
+	return nil
+}
+
+// hint draws conclusions for our own probes on a path that the peer has just probed.
+func (p *Prober) hint(on *path, at instant) {
+	switch on.state {
+	case Candidate, Dead: // the peer gets through, perhaps we do too
+		p.hasten(on, max(p.now, on.lastSent.add(hintGap)))
+	case Up: // the peer has just kept NAT mappings alive: take turns
+		if on.rate == Idle && on.burst == 0 && on.lastSent != never {
+			later := min(at.add(jitter(p.cfg.Idle, p.rng)), on.lastSent.add(2*p.cfg.Idle))
+			on.next = max(on.next, later)
+		}
+	case Suspect:
+	}
+}
+
+// answerOn says which paths an answer goes out on: the one that the probe came by and, unless our own direction of it is
+// up, our best other one.
+func (p *Prober) answerOn(on *path) []wire.PathID {
+	if on.state == Up {
+		return []wire.PathID{on.id}
+	}
+	var best *path
+	for _, a := range p.paths {
+		if a == on || a.state != Up && a.state != Suspect {
+			continue
+		}
+		if best == nil || better(a, best) {
+			best = a
+		}
+	}
+	if best == nil {
+		return []wire.PathID{on.id}
+	}
+	return []wire.PathID{on.id, best.id}
+}
+
+// better orders paths to answer on: up before suspect, then the faster rate, then the shorter.
+func better(a, b *path) bool {
+	return cmp.Or(
+		cmp.Compare(a.state, b.state),
+		cmp.Compare(b.rate, a.rate),
+		cmp.Compare(a.timing.rtt.mean, b.timing.rtt.mean),
+	) < 0
+}
