@@ -53,9 +53,9 @@ func settings() []setting {
 		{key: "log::level", value: "info", usage: "least important level that is logged: `debug|info|warn|error`"},
 		{key: "log::format", value: string(LogText), usage: "form of the log: `text|json`"},
 		{key: "probe::selected", value: "100ms", usage: "`interval` of probes on a path that carries data"},
-		{key: "probe::standby", value: "200ms", usage: "`interval` of probes on a path that would take over"},
+		{key: "probe::standby", value: "250ms", usage: "`interval` of probes on a path that would take over"},
 		{key: "probe::recent", value: "1s", usage: "`interval` of probes to a peer that had data lately"},
-		{key: "probe::idle", value: "20s", usage: "`interval` of probes to all other peers"},
+		{key: "probe::idle", value: "25s", usage: "`interval` of probes to all other peers"},
 		{
 			key: "select::algorithm", value: string(AlgorithmBalanced),
 			usage: "what makes a path good: `balanced|latency|loss|throughput`",

@@ -1,0 +1,189 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/user"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// maxAnswerLen bounds one answer, in bytes.
+const maxAnswerLen = 64 << 20
+
+// Client uses the API of one daemon. It may be used from many goroutines.
+type Client struct {
+	socket string
+	http   *http.Client
+}
+
+var _ Backend = (*Client)(nil)
+
+// NewClient is a client of the daemon at a socket. It connects when it is used.
+func NewClient(socket string) *Client {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	return &Client{socket: socket, http: &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", socket)
+		},
+		MaxIdleConns:    1,
+		IdleConnTimeout: idleTimeout / 2,
+	}}}
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Status describes the node.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "/v1/status", nil)
+}
+
+// Peers lists the other members.
+func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
+	body, err := call[peersBody](ctx, c, http.MethodGet, "/v1/peers", nil)
+	return body.Peers, err
+}
+
+// Paths tells how packets go.
+func (c *Client) Paths(ctx context.Context, q PathsQuery) (Paths, error) {
+	return call[Paths](ctx, c, http.MethodGet, "/v1/paths?"+q.values().Encode(), nil)
+}
+
+// Watch calls f with the paths now and then once every interval, until f fails, ctx ends or the daemon stops; it
+// returns the error of f, that of ctx, or ErrNotRunning.
+func (c *Client) Watch(ctx context.Context, q PathsQuery, interval time.Duration, f func(Paths) error) error {
+	values := q.values()
+	values.Set("watch", interval.String())
+	resp, err := c.do(ctx, http.MethodGet, "/v1/paths?"+values.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	decoder := json.NewDecoder(resp.Body)
+	for {
+		var p Paths
+		if err := decoder.Decode(&p); err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return fmt.Errorf("%w: overlayd on %s has stopped", ErrNotRunning, c.socket)
+		}
+		if err := f(p); err != nil {
+			return err
+		}
+	}
+}
+
+// Invite makes a token.
+func (c *Client) Invite(ctx context.Context, r InviteRequest) (string, error) {
+	body, err := call[inviteBody](ctx, c, http.MethodPost, "/v1/invite", r)
+	return body.Token, err
+}
+
+// Ping measures one round trip.
+func (c *Client) Ping(ctx context.Context, r PingRequest) (PingResult, error) {
+	return call[PingResult](ctx, c, http.MethodPost, "/v1/ping", r)
+}
+
+// Down asks the daemon to stop, and returns when it has agreed.
+func (c *Client) Down(ctx context.Context) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, "/v1/down", struct{}{})
+	return err
+}
+
+func (q PathsQuery) values() url.Values {
+	v := url.Values{}
+	if q.Peer != "" {
+		v.Set("peer", q.Peer)
+	}
+	return v
+}
+
+// call is one request with one JSON answer.
+func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
+	var out T
+	resp, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return out, err
+	}
+	defer resp.Body.Close()
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswerLen)).Decode(&out); err != nil {
+		return out, fmt.Errorf("answer of overlayd on %s: %w", c.socket, err)
+	}
+	return out, nil
+}
+
+// do is one request; an answer that failed comes back as its error.
+func (c *Client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var reader io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("request: %w", err)
+		}
+		reader = bytes.NewReader(text)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://overlayd"+path, reader)
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if resp.StatusCode < http.StatusBadRequest {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	var f failure
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxBodyLen)).Decode(&f); err != nil || f.Error == "" {
+		return nil, fmt.Errorf("overlayd on %s answered %s", c.socket, resp.Status)
+	}
+	return nil, f.err()
+}
+
+// explain says what to do when no daemon can be talked to.
+func (c *Client) explain(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w: no overlayd answers on %s: start one with `sudo overlayd up`, or name its socket with --socket",
+			ErrNotRunning, c.socket)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: %s is closed to this user: run as root%s", ErrPermission, c.socket, groupHint(c.socket))
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	}
+	var inner *url.Error
+	if errors.As(err, &inner) {
+		err = inner.Err // without the made-up URL
+	}
+	return fmt.Errorf("overlayd on %s: %w", c.socket, err)
+}
+
+// groupHint names the group that a socket is open to, if that is another than root's.
+func groupHint(socket string) string {
+	info, err := os.Stat(socket)
+	if err != nil {
+		return ""
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || stat.Gid == 0 {
+		return ""
+	}
+	g, err := user.LookupGroupId(strconv.FormatUint(uint64(stat.Gid), 10))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(", or join the group %s", g.Name)
+}

@@ -1,0 +1,76 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// What a Backend's errors wrap, and a Client's after them.
+var (
+	ErrBadRequest  = errors.New("bad request")
+	ErrUnknownPeer = errors.New("no such peer")
+	ErrNotAdmin    = errors.New("not an admin node")
+	ErrNoPath      = errors.New("no such path")
+	ErrNoAnswer    = errors.New("no answer")
+)
+
+// What a Client, or Listen, fails with by itself.
+var (
+	ErrNotRunning = errors.New("daemon not running")
+	ErrPermission = errors.New("permission denied")
+	ErrInUse      = errors.New("socket in use")
+)
+
+// rows ties sentinels to what they are in JSON and HTTP.
+func rows() []errorRow {
+	return []errorRow{
+		{ErrBadRequest, "bad-request", http.StatusBadRequest},
+		{ErrUnknownPeer, "unknown-peer", http.StatusNotFound},
+		{ErrNotAdmin, "not-admin", http.StatusForbidden},
+		{ErrNoPath, "no-path", http.StatusConflict},
+		{ErrNoAnswer, "no-answer", http.StatusGatewayTimeout},
+		{ErrPermission, "permission", http.StatusForbidden},
+		{context.DeadlineExceeded, "no-answer", http.StatusGatewayTimeout},
+	}
+}
+
+type errorRow struct {
+	sentinel error
+	code     string
+	status   int
+}
+
+// failure is the body of an answer that failed.
+type failure struct {
+	Code  string `json:"code"`
+	Error string `json:"error"`
+}
+
+// describe is an error as it goes to the client.
+func describe(err error) (failure, int) {
+	for _, r := range rows() {
+		if errors.Is(err, r.sentinel) {
+			return failure{Code: r.code, Error: err.Error()}, r.status
+		}
+	}
+	return failure{Code: "internal", Error: err.Error()}, http.StatusInternalServerError
+}
+
+// remoteError is an error that the daemon answered with: its words, and its sentinel.
+type remoteError struct {
+	text     string
+	sentinel error // nil if the code is not known here
+}
+
+func (e *remoteError) Error() string { return e.text }
+func (e *remoteError) Unwrap() error { return e.sentinel }
+
+func (f failure) err() error {
+	for _, r := range rows() {
+		if r.code == f.Code {
+			return &remoteError{text: f.Error, sentinel: r.sentinel}
+		}
+	}
+	return &remoteError{text: f.Error}
+}
