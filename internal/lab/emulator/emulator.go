@@ -77,7 +77,7 @@ func Start(uplinks []Uplink, seed uint64) (*Emulator, error) {
 	}
 	go func() {
 		defer close(e.done)
-		thread.RealTime(e.run)
+		thread.Own(e.run)
 	}()
 	return e, nil
 }

@@ -102,7 +102,7 @@ func Send(from Place, flow Flow, record *Record) (*Sender, error) {
 	}
 	go func() {
 		defer close(s.done)
-		thread.RealTime(s.run)
+		thread.Own(s.run)
 	}()
 	return s, nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netns"
+
+	"overlayd/internal/lab/thread"
 )
 
 // Spawner starts processes inside namespaces. The kernel kills a child whose parent *thread* ends, so all of them are
@@ -24,6 +26,7 @@ func NewSpawner() *Spawner {
 	s := &Spawner{jobs: make(chan func())}
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with Close
+		thread.Ordinary()      // children have their priority from it
 		for job := range s.jobs {
 			job()
 		}

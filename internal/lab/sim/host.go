@@ -91,6 +91,7 @@ func (f *Founder) Host(name string, o Options) *Host {
 	cert, err := authority.Issue(member.Certificate{
 		WireGuard: id.WireGuard(), Signing: id.Signing(), Name: name,
 		IPv4: netip.AddrFrom4([4]byte{10, 71, 0, byte(f.count)}), Capabilities: member.Admin | member.Relay,
+		NotBefore: f.net.now, NotAfter: f.net.now.Add(member.Validity), Serial: uint64(f.count),
 	}, f.net.now)
 	must(err)
 	if o.Algorithm == nil {
@@ -262,7 +263,9 @@ func (h *Host) receive(d datagram) {
 		e, known := h.table.Labels[wire.Label(d.label)]
 		switch {
 		case !known || path == nil || path.Peer != e.From:
-			h.step(node.UnknownLabel{From: d.from, Label: wire.Label(d.label)})
+			if path != nil {
+				h.step(node.UnknownLabel{From: path.Peer, Label: wire.Label(d.label)})
+			}
 			return
 		case e.Switch != nil:
 			e.Switch.Counters.Received(1, packetLen, now)

@@ -1,0 +1,211 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"overlayd/internal/lab/emulator"
+	"overlayd/internal/lab/netns"
+	"overlayd/internal/lab/scenario"
+)
+
+// world is the sites of a scenario: namespaces around an emulated wide-area network.
+//
+//	┌ host ────────┐          ┌ host ─────┐ veth ┌ router ──────┐
+//	│ overlayd     │          │ overlayd  ├──────┤ masquerade   │
+//	│         wan0 ┼─TUN─┐    └───────────┘      │         wan0 ┼─TUN─┐
+//	└──────────────┘     │                       └──────────────┘     │
+//	                     └────────────── emulator ────────────────────┘
+type world struct {
+	sites    map[string]*site
+	order    []*site
+	wan      *emulator.Emulator
+	spawner  *netns.Spawner
+	closers  []func() error
+	scenario *scenario.Scenario
+}
+
+// site is one site of a world.
+type site struct {
+	name   string
+	host   *netns.Namespace // where its node runs
+	inside netip.Addr       // the host's own underlay address
+	public netip.Addr       // the address that the others see
+	index  emulator.Site
+	ports  [2]emulator.Port // uplink and downlink
+}
+
+// uplinkName is the device of a site's uplink.
+const uplinkName = "wan0"
+
+// newWorld builds the world; with keep its namespaces are to be found by name in /run/netns.
+func newWorld(s *scenario.Scenario, seed uint64, keep bool) (_ *world, err error) {
+	w := &world{sites: make(map[string]*site), scenario: s, spawner: netns.NewSpawner()}
+	w.closers = append(w.closers, func() error { w.spawner.Close(); return nil })
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close())
+		}
+	}()
+	var uplinks []emulator.Uplink
+	for i, spec := range s.Sites {
+		st := &site{name: spec.Name, public: spec.Address, index: emulator.Site(i)}
+		tun, err := w.attach(st, spec.NAT, i, keep)
+		if err != nil {
+			return nil, fmt.Errorf("site %s: %w", spec.Name, err)
+		}
+		uplinks = append(uplinks, emulator.Uplink{TUN: tun, Addresses: []netip.Addr{spec.Address}})
+		st.ports = [2]emulator.Port{emulator.Port(spec.Uplink), emulator.Port(spec.Downlink)}
+		w.sites[st.name] = st
+		w.order = append(w.order, st)
+	}
+	if w.wan, err = emulator.Start(uplinks, seed); err != nil {
+		return nil, err
+	}
+	w.closers = append(w.closers, w.wan.Close)
+	w.wan.Change(w.setUp)
+	return w, nil
+}
+
+// close takes everything down, the last made first.
+func (w *world) close() error {
+	var errs []error
+	for i := len(w.closers) - 1; i >= 0; i-- {
+		errs = append(errs, w.closers[i]())
+	}
+	w.closers = nil
+	return errors.Join(errs...)
+}
+
+// attach makes the namespaces of a site and returns the TUN of its uplink.
+func (w *world) attach(st *site, nat scenario.NAT, number int, keep bool) (tun int, err error) {
+	if st.host, err = w.namespace(st.name, keep); err != nil {
+		return -1, err
+	}
+	outside := st.host
+	st.inside = st.public
+	if nat == scenario.Masquerade {
+		if outside, err = w.namespace(st.name+"-router", keep); err != nil {
+			return -1, err
+		}
+		if st.inside, err = behindRouter(st.host, outside, byte(number+1)); err != nil {
+			return -1, err
+		}
+	}
+	if tun, err = outside.AddTUN(uplinkName, emulator.MTU); err != nil {
+		return -1, err
+	}
+	if err := outside.AddAddress(uplinkName, netip.PrefixFrom(st.public, 32)); err != nil {
+		return -1, err
+	}
+	if err := outside.AddRoute(uplinkName, netns.DefaultRoute(), netip.Addr{}); err != nil {
+		return -1, err
+	}
+	if nat == scenario.Masquerade {
+		return tun, outside.Masquerade(uplinkName)
+	}
+	return tun, nil
+}
+
+// namespace makes a namespace that closes with the world.
+func (w *world) namespace(name string, keep bool) (*netns.Namespace, error) {
+	ns, err := netns.New()
+	if err != nil {
+		return nil, err
+	}
+	w.closers = append(w.closers, ns.Close)
+	if keep {
+		return ns, ns.Keep(fmt.Sprintf("overlaylab-%d-%s", os.Getpid(), name))
+	}
+	return ns, nil
+}
+
+// behindRouter connects a host to its router by a network of their own, and returns the host's address there.
+func behindRouter(host, router *netns.Namespace, number byte) (netip.Addr, error) {
+	inside := netip.AddrFrom4([4]byte{192, 168, number, 2})
+	gateway := netip.AddrFrom4([4]byte{192, 168, number, 1})
+	return inside, errors.Join(
+		netns.Connect(host, "eth0", router, "lan0", emulator.MTU),
+		host.AddAddress("eth0", netip.PrefixFrom(inside, 24)),
+		router.AddAddress("lan0", netip.PrefixFrom(gateway, 24)),
+		host.AddRoute("eth0", netns.DefaultRoute(), gateway),
+	)
+}
+
+// setUp gives the emulator the links and ports that the scenario begins with.
+func (w *world) setUp(now emulator.Instant, n *emulator.Network) {
+	for _, st := range w.order {
+		n.SetPorts(now, st.index, st.ports[0], st.ports[1])
+	}
+	for _, link := range w.scenario.Links {
+		if !link.Any {
+			continue
+		}
+		for _, a := range w.order {
+			for _, b := range w.order {
+				if a != b {
+					n.SetLink(now, a.index, b.index, changed(emulator.Link{}, link.Change))
+				}
+			}
+		}
+	}
+	// A pair that is listed owes nothing to any, but does to what was said of it before.
+	named := make(map[scenario.Pair]bool)
+	for _, link := range w.scenario.Links {
+		if link.Any {
+			continue
+		}
+		for _, d := range link.Pair.Directions() {
+			from, to := w.sites[d.From].index, w.sites[d.To].index
+			var base emulator.Link
+			if named[d] {
+				base, _ = n.Link(from, to)
+			}
+			named[d] = true
+			n.SetLink(now, from, to, changed(base, link.Change))
+		}
+	}
+}
+
+// change applies f to the links of a pair and returns when it did. A pair without a link gets one.
+func (w *world) change(p scenario.Pair, f func(emulator.Link) emulator.Link) time.Time {
+	return w.wan.Change(func(now emulator.Instant, n *emulator.Network) {
+		for _, d := range p.Directions() {
+			from, to := w.sites[d.From].index, w.sites[d.To].index
+			link, _ := n.Link(from, to)
+			n.SetLink(now, from, to, f(link))
+		}
+	})
+}
+
+// setPorts applies a change of rates and returns when it did.
+func (w *world) setPorts(a scenario.SetPorts) time.Time {
+	st := w.sites[a.Site]
+	if a.Uplink != nil {
+		st.ports[0] = emulator.Port(*a.Uplink)
+	}
+	if a.Downlink != nil {
+		st.ports[1] = emulator.Port(*a.Downlink)
+	}
+	return w.wan.Change(func(now emulator.Instant, n *emulator.Network) {
+		n.SetPorts(now, st.index, st.ports[0], st.ports[1])
+	})
+}
+
+// changed is the link with the change made.
+func changed(l emulator.Link, c scenario.Change) emulator.Link {
+	set(&l.Delay, c.Delay)
+	set(&l.Jitter, c.Jitter)
+	set(&l.Loss, c.Loss)
+	set(&l.Reorder, c.Reorder)
+	return l
+}
+
+func set[T any](dst *T, v *T) {
+	if v != nil {
+		*dst = *v
+	}
+}
