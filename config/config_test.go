@@ -54,7 +54,7 @@ func defaults() Config {
 		State: "/var/lib/overlayd", Socket: "/run/overlayd/overlayd.sock", Listen: netip.MustParseAddrPort("[::]:51871"),
 		Interface: "overlay0", MTU: 1400, Relay: RelayAuto, Log: Log{Level: slog.LevelInfo, Format: LogText},
 		Probe: Probe{
-			Selected: 100 * time.Millisecond, Standby: 250 * time.Millisecond, Recent: time.Second, Idle: 26 * time.Second,
+			Selected: 100 * time.Millisecond, Standby: 250 * time.Millisecond, Recent: time.Second, Idle: 25 * time.Second,
 		},
 		Select: Select{
 			Algorithm: AlgorithmBalanced, Hold: 2 * time.Second, Margin: 2 * time.Millisecond, Ratio: 0.1,
