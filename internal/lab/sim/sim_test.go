@@ -2,11 +2,14 @@ package sim
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"overlayd/internal/control"
 	"overlayd/internal/wire"
+	"overlayd/tunnel/fwd"
 )
 
 // flow is a stream of numbered packets and what became of each.
@@ -106,30 +109,49 @@ func triangle(seed uint64, o ...Options) (n *Net, belmont, cambridge, boston *Ho
 	for _, h := range []*Host{belmont, cambridge, boston} {
 		h.Start()
 	}
-	n.Check = func() { neverDeadWhileAlive(n) }
+	n.Check = func() { hold(n) }
 	return n, belmont, cambridge, boston
 }
 
-// neverDeadWhileAlive is checked after every event: labels never loop.
-func neverDeadWhileAlive(n *Net) {
+// hold checks the invariants after every event.
+func hold(n *Net) {
 	for _, h := range n.hosts {
 		if h.table == nil {
 			continue
 		}
 		for label, e := range h.table.Labels {
-			at, hops := e, 0
-			for at.Switch != nil {
-				if hops++; hops > wire.MaxRelays {
-					panic("label " + label.String() + " loops")
-				}
-				next := n.hostAt(at.Switch.To.Addr)
-				if next == nil || next.table == nil {
-					break
-				}
-				var ok bool
-				if at, ok = next.table.Labels[at.Switch.To.Label]; !ok {
-					break
-				}
+			neverLoops(n, label, e)
+		}
+		aliveIfAnyPathIs(n, h)
+	}
+}
+
+// neverLoops: a label leads through at most as many switches as a path may have relays.
+func neverLoops(n *Net, label wire.Label, e fwd.Entry) {
+	for hops := 0; e.Switch != nil; {
+		if hops++; hops > wire.MaxRelays {
+			panic("label " + label.String() + " loops")
+		}
+		next := n.hostAt(e.Switch.To.Addr)
+		if next == nil || next.table == nil {
+			return
+		}
+		var known bool
+		if e, known = next.table.Labels[e.Switch.To.Label]; !known {
+			return
+		}
+	}
+}
+
+// aliveIfAnyPathIs: data never goes to a dead path alone while another one is up.
+func aliveIfAnyPathIs(n *Net, h *Host) {
+	for _, p := range h.Core.Paths(n.now) {
+		if p.State != control.StateDead {
+			continue
+		}
+		for _, c := range p.Candidates {
+			if c.State == control.StateUp {
+				panic(fmt.Sprintf("%s has a path to %s and does not use it: %+v", h.Name, p.Peer, p))
 			}
 		}
 	}

@@ -1,0 +1,453 @@
+// Package node is one running overlayd: the Core decides, the Node acts.
+//
+// The Core (pure, D11) owns the cores of the packages below, one of each or one a peer, and maps their types to each
+// other. It has no socket, goroutine, lock or clock; the simulator runs it as it is.
+//
+//	          Datagram, Wake, Tick …                           Send, Publish, AddPeer …
+//	                    │                                                ▲
+//	┌───────────────────▼────────────────────────────────────────────────┴───────────────┐
+//	│ Core     seal ▶ message ─┬─▶ member.Set      who exists                             │
+//	│                          ├─▶ circuit.Machine labels through relays                  │
+//	│                          ├─▶ nat.Gatherer    where we are   nat.Puncher  NATs       │
+//	│                          └─▶ peer: probe.Prober ─▶ pathselect.Selector ─▶ fwd.Table │
+//	└─────────────────────────────────────────────────────────────────────────────────────┘
+//
+// The Node is the one goroutine that steps the Core and carries out what it wants: on the data plane (package tunnel),
+// on the disk (internal/state), for the API (internal/control).
+package node
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"overlayd/internal/circuit"
+	"overlayd/internal/member"
+	"overlayd/internal/seal"
+	"overlayd/internal/wire"
+	"overlayd/nat"
+	"overlayd/pathselect"
+	"overlayd/probe"
+	"overlayd/tunnel/fwd"
+)
+
+// CoreConfig is what a Core is made from.
+type CoreConfig struct {
+	Network     *member.Network
+	Identity    member.Identity
+	Certificate *member.Certificate
+	Authority   member.Authority    // what newcomers are signed in with, if the node may
+	Invitations []member.Invitation // handed out in earlier runs
+	Epoch       uint64              // larger than that of any run before
+	Sockets     []netip.AddrPort    // the local ones; their index is fwd.Hop.Socket
+	Configured  []netip.AddrPort    // endpoints to publish besides those found
+	Relay       member.Consent
+	Probe       probe.Config
+	Select      pathselect.Config
+	Algorithm   pathselect.Algorithm
+	Seed        [32]byte  // of schedules and choices
+	Secret      io.Reader // nonces and labels: a cryptographic source in production
+}
+
+// Core is all that a node decides. It belongs to one goroutine.
+type Core struct {
+	cfg    CoreConfig
+	self   wire.NodeID
+	origin time.Time
+	random *rand.Rand
+
+	box      *seal.Box
+	members  *member.Set
+	inviter  *member.Inviter
+	circuits *circuit.Machine
+	gatherer *nat.Gatherer
+	puncher  *nat.Puncher
+
+	peers    map[wire.NodeID]*peer
+	order    []wire.NodeID // of peers, sorted
+	agenda   agenda
+	touched  []*peer
+	relaying map[wire.CircuitID]*relayed
+	swept    time.Time // when the Core last looked for what is not in use
+
+	endpoints []netip.AddrPort // where this node can be reached, as published
+	dirty     bool             // the forwarding table is out of date
+	pings     pings
+	refused   refusals
+
+	out        []Output
+	probeOut   []probe.Output
+	selectOut  []pathselect.Output
+	memberOut  []member.Output
+	circuitOut []circuit.Output
+	natOut     []nat.Output
+	punchOut   []nat.Output
+}
+
+// NewCore makes the core of a node that starts at now with the member records of earlier runs.
+func NewCore(now time.Time, cfg CoreConfig, records [][]byte) (*Core, error) {
+	random := rand.New(rand.NewChaCha8(cfg.Seed))
+	private, _ := cfg.Identity.PrivateKeys()
+	self := cfg.Identity.ID()
+	box, err := seal.New(self, cfg.Network.ID, private, cfg.Epoch, cfg.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	c := &Core{
+		cfg: cfg, self: self, origin: now, random: random, box: box,
+		members:  member.NewSet(cfg.Network, cfg.Identity, cfg.Certificate, random),
+		circuits: circuit.New(self, circuit.DefaultConfig(), rand.New(readerSource{cfg.Secret})),
+		gatherer: nat.NewGatherer(nat.DefaultGathererConfig()),
+		puncher:  nat.NewPuncher(nat.DefaultPuncherConfig()),
+		peers:    make(map[wire.NodeID]*peer),
+		relaying: make(map[wire.CircuitID]*relayed),
+		dirty:    true, swept: now,
+	}
+	c.inviter = member.NewInviter(cfg.Authority, cfg.Identity, c.members, cfg.Invitations, cfg.Secret)
+	c.step(c.circuits.Step(now, circuit.SetRelay{Allowed: c.relaysForOthers()}))
+	c.step(c.members.Step(now, member.Load{Records: records}))
+	c.publishSelf(now)
+	if len(cfg.Configured) > 0 {
+		c.step(c.gatherer.Step(now, nat.Configured{Addrs: cfg.Configured}))
+	}
+	c.settle(now)
+	return c, nil
+}
+
+// readerSource makes a rand.Source of a stream of bytes, so that labels are as unguessable as the stream.
+type readerSource struct{ io.Reader }
+
+// Uint64 is the next 64 bits. A cryptographic source that fails leaves nothing safe to do.
+func (r readerSource) Uint64() uint64 {
+	var b [8]byte
+	if _, err := io.ReadFull(r.Reader, b[:]); err != nil {
+		panic(fmt.Sprintf("random source: %v", err))
+	}
+	return uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+		uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+}
+
+// Stamp is t on this node's clock. It is never zero.
+func (c *Core) Stamp(t time.Time) wire.Stamp { return stamp(c.origin, t) }
+
+func stamp(origin, t time.Time) wire.Stamp { return wire.Stamp(max(t.Sub(origin), 0) + 1) }
+
+func (c *Core) timeOf(s wire.Stamp) time.Time { return c.origin.Add(time.Duration(s) - 1) }
+
+// Step takes one input at the time now, which never goes back.
+func (c *Core) Step(now time.Time, in Input) error {
+	switch in := in.(type) {
+	case Datagram:
+		c.datagram(now, in)
+	case UnknownLabel:
+		if c.peers[in.From] != nil {
+			c.step(c.circuits.Step(now, circuit.UnknownLabel{From: in.From, Label: in.Label}))
+		}
+	case Wake:
+		if p := c.peers[in.Peer]; p != nil {
+			c.wake(now, p)
+		}
+	case LocalAddresses:
+		c.localAddresses(now, in.Addrs)
+	case Shutdown:
+		for _, id := range c.order {
+			c.say(now, c.peers[id], wire.KindBye, nil)
+		}
+	case Tick:
+		c.tick(now)
+	default:
+		return fmt.Errorf("node: input %T is not known", in)
+	}
+	c.settle(now)
+	return nil
+}
+
+// NextDeadline is when Step wants a Tick.
+func (c *Core) NextDeadline() (time.Time, bool) {
+	var next time.Time
+	found := false
+	consider := func(t time.Time, ok bool) {
+		if ok && (!found || t.Before(next)) {
+			next, found = t, true
+		}
+	}
+	if p := c.agenda.first(); p != nil {
+		consider(p.due, true)
+	}
+	consider(c.members.NextDeadline())
+	consider(c.circuits.NextDeadline())
+	consider(c.gatherer.NextDeadline())
+	consider(c.puncher.NextDeadline())
+	consider(c.swept.Add(sweepEvery), true)
+	return next, found
+}
+
+// Drain appends what is to be done to dst and forgets it.
+func (c *Core) Drain(dst []Output) []Output {
+	dst = append(dst, c.out...)
+	clear(c.out)
+	c.out = c.out[:0]
+	return dst
+}
+
+// sweepEvery is how often the Core looks for what is not in use any more. It is well below the life time of circuits.
+const sweepEvery = 10 * time.Second
+
+// tick does whatever is due.
+func (c *Core) tick(now time.Time) {
+	if now.Sub(c.swept) >= sweepEvery {
+		c.swept = now
+		c.reportUse(now)
+		for _, id := range c.order {
+			c.dropCandidates(now, c.peers[id])
+		}
+	}
+	for p := c.agenda.first(); p != nil && !p.due.After(now); p = c.agenda.first() {
+		c.agenda.remove(p)
+		c.step(p.prober.Step(now, probe.Tick{}))
+		c.step(p.selector.Step(now, pathselect.Tick{}))
+		if p.use.level != idle && !p.use.nextCheck.After(now) {
+			c.checkUse(now, p)
+		}
+		if !p.relays.due.IsZero() && !p.relays.due.After(now) {
+			c.nominate(now, p)
+		}
+		p.outdated = true
+		c.touch(p)
+	}
+	if due, ok := c.members.NextDeadline(); ok && !due.After(now) {
+		c.step(c.members.Step(now, member.Tick{}))
+	}
+	if due, ok := c.circuits.NextDeadline(); ok && !due.After(now) {
+		c.step(c.circuits.Step(now, circuit.Tick{}))
+	}
+	if due, ok := c.gatherer.NextDeadline(); ok && !due.After(now) {
+		c.step(c.gatherer.Step(now, nat.Tick{}))
+	}
+	if due, ok := c.puncher.NextDeadline(); ok && !due.After(now) {
+		c.step(c.puncher.Step(now, nat.Tick{}))
+	}
+}
+
+// settle lets the cores work off what they have for each other, then publishes.
+func (c *Core) settle(now time.Time) {
+	for again := true; again; {
+		again = c.memberChanges(now)
+		again = c.circuited(now) || again
+		again = c.gathered(now) || again
+		again = c.punched(now) || again
+		for len(c.touched) > 0 {
+			again = true
+			p := c.touched[len(c.touched)-1]
+			c.touched = c.touched[:len(c.touched)-1]
+			p.touched = false
+			for c.probed(now, p) || c.choose(now, p) {
+			}
+			c.agenda.set(p, c.dueOf(p))
+		}
+	}
+	if c.dirty {
+		c.dirty = false
+		c.emit(Publish{Table: c.table(now)})
+	}
+}
+
+// dueOf is when the peer needs attention next.
+func (c *Core) dueOf(p *peer) time.Time {
+	due := p.use.nextCheck
+	if p.use.level == idle {
+		due = c.origin.Add(100 * 365 * 24 * time.Hour)
+	}
+	if t, ok := p.prober.NextDeadline(); ok {
+		due = earlier(due, t)
+	}
+	if t, ok := p.selector.NextDeadline(); ok {
+		due = earlier(due, t)
+	}
+	if !p.relays.due.IsZero() {
+		due = earlier(due, p.relays.due)
+	}
+	return due
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// touch makes settle look at a peer.
+func (c *Core) touch(p *peer) {
+	if !p.touched && c.peers[p.id] == p {
+		p.touched = true
+		c.touched = append(c.touched, p)
+	}
+}
+
+func (c *Core) emit(out Output) { c.out = append(c.out, out) }
+
+// step counts the inputs that a core below refused: a refusal is the fault of whoever sent the message.
+func (c *Core) step(err error) {
+	if err != nil {
+		c.refused.count(err)
+	}
+}
+
+// refusals counts what was refused, and keeps the latest reason for a person to see.
+type refusals struct {
+	n    uint64
+	last error
+}
+
+func (r *refusals) count(err error) { r.n, r.last = r.n+1, err }
+
+// localAddresses notes the addresses of this host.
+func (c *Core) localAddresses(now time.Time, addrs []netip.Addr) {
+	var endpoints []netip.AddrPort
+	for _, a := range addrs {
+		if socket, ok := c.socketFor(a); ok {
+			if own := c.cfg.Sockets[socket]; own.Addr().IsUnspecified() || own.Addr() == a {
+				endpoints = append(endpoints, netip.AddrPortFrom(a, own.Port()))
+			}
+		}
+	}
+	c.step(c.gatherer.Step(now, nat.SetLocal{Addrs: endpoints}))
+}
+
+// socketFor is the local socket of an address's family.
+func (c *Core) socketFor(a netip.Addr) (uint8, bool) {
+	for i, s := range c.cfg.Sockets {
+		if s.Addr().Is4() == a.Unmap().Is4() {
+			return uint8(i), true
+		}
+	}
+	return 0, false
+}
+
+// memberChanges follows the set of members.
+func (c *Core) memberChanges(now time.Time) (any bool) {
+	c.memberOut = c.members.Drain(c.memberOut[:0])
+	for _, out := range c.memberOut {
+		any = true
+		switch out := out.(type) {
+		case member.Send:
+			if p := c.peers[out.To]; p != nil {
+				c.say(now, p, wire.KindMembers, out.Body)
+			}
+		case member.Changed:
+			c.memberChanged(now, out.Node)
+		case member.Save:
+			c.emit(SaveMembers{Records: out.Records})
+		}
+	}
+	return any
+}
+
+// memberChanged makes, renews or removes the peer that a member is to us.
+func (c *Core) memberChanged(now time.Time, id wire.NodeID) {
+	if id == c.self {
+		return
+	}
+	m, known := c.members.Get(id)
+	if !known {
+		c.forget(id)
+		return
+	}
+	p := c.peers[id]
+	if p == nil {
+		p = c.meet(m)
+	}
+	p.member = m
+	var allowed []netip.Prefix
+	for _, a := range []netip.Addr{m.IPv4, m.IPv6} {
+		if a.IsValid() {
+			allowed = append(allowed, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	c.emit(AddPeer{ID: id, Public: m.Record.Certificate.WireGuard, Allowed: allowed})
+	c.tryEndpoints(now, p)
+	c.touch(p)
+}
+
+// meet makes the state that a new member needs.
+func (c *Core) meet(m member.Member) *peer {
+	p := &peer{
+		id: m.ID, paths: make(map[wire.PathID]*path), place: notInAgenda, member: m,
+		prober:   probe.New(c.cfg.Probe, c.Stamp, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
+		selector: pathselect.New(c.cfg.Select, c.cfg.Algorithm, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
+		budget:   fwd.NewBudget(copyRate, copyBurst),
+	}
+	c.box.AddPeer(m.ID, m.Record.Certificate.WireGuard)
+	c.peers[m.ID] = p
+	at, _ := slices.BinarySearchFunc(c.order, m.ID, wire.NodeID.Compare)
+	c.order = slices.Insert(c.order, at, m.ID)
+	c.dirty = true
+	return p
+}
+
+// Copies to a peer on a second path, while the first is suspect: bytes a second, and bytes at once.
+const (
+	copyRate  = 64 << 10
+	copyBurst = 512 << 10
+)
+
+// forget removes a peer that is no member any more.
+func (c *Core) forget(id wire.NodeID) {
+	p := c.peers[id]
+	if p == nil {
+		return
+	}
+	c.agenda.remove(p)
+	delete(c.peers, id)
+	if at, ok := slices.BinarySearchFunc(c.order, id, wire.NodeID.Compare); ok {
+		c.order = slices.Delete(c.order, at, at+1)
+	}
+	c.box.RemovePeer(id)
+	c.dirty = true
+	c.emit(RemovePeer{ID: id})
+}
+
+// relaysForOthers reports whether this node forwards circuits of others.
+func (c *Core) relaysForOthers() bool {
+	return c.cfg.Relay != member.RelayNever && c.cfg.Certificate.Capabilities.Has(member.Relay)
+}
+
+// relays reports whether a member forwards circuits of others.
+func relays(m member.Member) bool {
+	return m.Record.Statement.Relay != member.RelayNever && m.Record.Certificate.Capabilities.Has(member.Relay)
+}
+
+// join answers a newcomer that has a token of ours. What was decided is stored before it is told.
+func (c *Core) join(now time.Time, in Datagram, back fwd.Hop) {
+	answer, err := c.inviter.Receive(now, in.From, in.Data)
+	c.step(err)
+	if answer.Save {
+		c.emit(SaveInvitations{List: c.inviter.Invitations()})
+	}
+	if answer.Record != nil {
+		c.step(c.members.Step(now, member.Learn{Record: answer.Record}))
+	}
+	if answer.Frame != nil {
+		c.emit(Send{Hop: back, Frame: answer.Frame})
+	}
+}
+
+// Invite makes a token for one newcomer. Without endpoints it names those that this node publishes. The invitation must
+// be stored (SaveInvitations) before the token is handed out.
+func (c *Core) Invite(now time.Time, name string, ttl time.Duration, endpoints []string) (string, error) {
+	if len(endpoints) == 0 {
+		for _, e := range c.endpoints {
+			endpoints = append(endpoints, e.String())
+		}
+	}
+	token, err := c.inviter.Create(now, name, ttl, endpoints)
+	if err != nil {
+		return "", err
+	}
+	c.emit(SaveInvitations{List: c.inviter.Invitations()})
+	return token, nil
+}

@@ -1,0 +1,80 @@
+package node
+
+import (
+	"net/netip"
+	"time"
+
+	"overlayd/internal/member"
+	"overlayd/internal/wire"
+	"overlayd/nat"
+	"overlayd/probe"
+)
+
+// gathered publishes where this node can be reached.
+func (c *Core) gathered(now time.Time) (any bool) {
+	c.natOut = c.gatherer.Drain(c.natOut[:0])
+	for _, out := range c.natOut {
+		any = true
+		if out, ok := out.(nat.Changed); ok {
+			c.endpoints = out.Endpoints
+			c.publishSelf(now)
+		}
+	}
+	return any
+}
+
+// publishSelf makes a new record of this node, if what it says has changed.
+func (c *Core) publishSelf(now time.Time) {
+	c.step(c.members.Step(now, member.Publish{Statement: member.Statement{
+		Endpoints: c.endpoints, Relay: c.cfg.Relay,
+	}}))
+}
+
+// punched carries out what the puncher wants.
+func (c *Core) punched(now time.Time) (any bool) {
+	c.punchOut = c.puncher.Drain(c.punchOut[:0])
+	for _, out := range c.punchOut {
+		any = true
+		switch out := out.(type) {
+		case nat.Probe:
+			if p := c.peers[out.Peer]; p != nil {
+				c.probeEndpoint(now, p, out.Endpoint)
+			}
+		case nat.Tell:
+			if p := c.peers[out.Peer]; p != nil {
+				message := wire.Endpoints{Punch: true, List: c.endpoints}
+				c.say(now, p, wire.KindEndpoints, message.Append(nil))
+			}
+		}
+	}
+	return any
+}
+
+// probeEndpoint sends one probe to a candidate endpoint at once.
+func (c *Core) probeEndpoint(now time.Time, p *peer, endpoint netip.AddrPort) {
+	socket, ok := c.socketFor(endpoint.Addr())
+	if !ok {
+		return
+	}
+	if q := p.byEndpoint(socket, endpoint); q != nil {
+		c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id}))
+		c.touch(p)
+		return
+	}
+	c.addDirect(now, p, endpoint)
+}
+
+// wantDirect begins to look for a direct path to a peer that has none.
+func (c *Core) wantDirect(now time.Time, p *peer) {
+	c.step(c.puncher.Step(now, nat.Direct{Peer: p.id, Up: p.reachable(now)}))
+	if !p.reachable(now) {
+		c.step(c.puncher.Step(now, nat.Want{Peer: p.id, Remote: p.member.Record.Endpoints}))
+	}
+}
+
+// theirEndpoints takes a peer's word on where it is, and punches at the same time as it does.
+func (c *Core) theirEndpoints(now time.Time, p *peer, m wire.Endpoints) {
+	if m.Punch && !p.reachable(now) {
+		c.step(c.puncher.Step(now, nat.Told{Peer: p.id, Endpoints: m.List}))
+	}
+}

@@ -1,0 +1,229 @@
+package node
+
+import (
+	"net/netip"
+	"time"
+
+	"overlayd/internal/circuit"
+	"overlayd/internal/member"
+	"overlayd/internal/seal"
+	"overlayd/internal/wire"
+	"overlayd/nat"
+	"overlayd/probe"
+	"overlayd/tunnel/fwd"
+)
+
+// helloEvery bounds the Hellos to one peer.
+const helloEvery = 20 * time.Millisecond
+
+// datagram handles a datagram that is not WireGuard's.
+func (c *Core) datagram(now time.Time, in Datagram) {
+	back := fwd.Hop{Socket: in.Socket, Addr: in.From}
+	switch in.Class {
+	case wire.ClassControl:
+		c.control(now, in, back)
+	case wire.ClassSTUN:
+		if answer, ok := nat.AnswerSTUN(nil, in.Data, in.From); ok && in.Path == nil {
+			c.emit(Send{Hop: back, Frame: answer})
+		}
+	case wire.ClassJoin:
+		if in.Path == nil {
+			c.join(now, in, back)
+		}
+	}
+}
+
+// control opens a control frame and hands its message on. Only fresh frames get further than a Hello.
+func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
+	frame, err := c.box.Open(in.Data)
+	if err != nil {
+		c.refused.count(err)
+		return
+	}
+	p := c.peers[frame.From]
+	if p == nil {
+		return
+	}
+	if in.Path != nil {
+		if in.Path.Peer != p.id {
+			return // somebody else's circuit: its opener is not who it claimed to be
+		}
+		back = in.Path.Hop
+	}
+	if !frame.Fresh {
+		c.hello(now, p, frame, back)
+		return
+	}
+	if frame.Restarted {
+		c.restarted(now, p)
+	}
+	on := c.arrivedOn(now, p, in)
+	if on == nil {
+		return
+	}
+	c.message(now, p, on, in, frame)
+	c.touch(p)
+}
+
+// hello tells a peer our epoch, since it used an old one or none.
+func (c *Core) hello(now time.Time, p *peer, frame seal.Frame, back fwd.Hop) {
+	if now.Sub(p.meeting.lastHello) < helloEvery {
+		return
+	}
+	p.meeting.lastHello = now
+	if raw, err := c.box.SealHello(nil, p.id, frame.SenderEpoch); err == nil {
+		c.emit(Send{Hop: back, Frame: raw})
+	}
+}
+
+// restarted forgets what an earlier run of the peer knew.
+func (c *Core) restarted(now time.Time, p *peer) {
+	p.meeting.met = false
+	c.step(p.prober.Step(now, probe.PeerRestarted{}))
+	c.step(c.circuits.Step(now, circuit.NeighborRestarted{ID: p.id}))
+	for _, q := range p.sorted() {
+		c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id}))
+	}
+}
+
+// arrivedOn is the path that a fresh frame came on. A direct path from an address that was not known begins here.
+func (c *Core) arrivedOn(now time.Time, p *peer, in Datagram) *path {
+	if in.Path != nil {
+		if q := p.paths[in.Path.ID]; q != nil && !q.direct() {
+			c.step(c.circuits.Step(now, circuit.Used{ID: q.circuit, At: now}))
+			return q
+		}
+		return nil
+	}
+	q := p.byEndpoint(in.Socket, in.From)
+	if q == nil {
+		if q = c.addDirect(now, p, in.From); q == nil {
+			return nil
+		}
+	}
+	if !q.heard {
+		q.heard = true
+		c.dirty = true
+		c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id}))
+	}
+	return q
+}
+
+// message handles the body of a fresh frame. A body that does not parse is a fault of the peer's: it is ignored.
+func (c *Core) message(now time.Time, p *peer, on *path, in Datagram, frame seal.Frame) {
+	switch frame.Kind {
+	case wire.KindHello:
+		c.step(p.prober.Step(now, probe.ProbeNow{ID: on.id}))
+	case wire.KindPing:
+		c.ping(now, p, on, in, frame.Body)
+	case wire.KindPong:
+		c.pong(now, p, on, in, frame.Body)
+	case wire.KindBye:
+		c.bye(now, p)
+	case wire.KindCircuitOpen:
+		if m, err := wire.ParseCircuitOpen(frame.Body); err == nil && on.direct() {
+			c.step(c.circuits.Step(now, circuit.Received{From: p.id, Message: m}))
+		}
+	case wire.KindCircuitOpened:
+		if m, err := wire.ParseCircuitOpened(frame.Body); err == nil && on.direct() {
+			c.step(c.circuits.Step(now, circuit.Received{From: p.id, Message: m}))
+		}
+	case wire.KindCircuitClose:
+		if m, err := wire.ParseCircuitClose(frame.Body); err == nil && on.direct() {
+			c.step(c.circuits.Step(now, circuit.Received{From: p.id, Message: m}))
+		}
+	case wire.KindCircuitError:
+		if m, err := wire.ParseCircuitError(frame.Body); err == nil && on.direct() {
+			c.step(c.circuits.Step(now, circuit.Received{From: p.id, Message: m}))
+		}
+	case wire.KindNeighbors:
+		if m, err := wire.ParseNeighbors(frame.Body); err == nil {
+			c.theirNeighbors(now, p, m)
+		}
+	case wire.KindRouteQuery:
+		if m, err := wire.ParseRouteQuery(frame.Body); err == nil && on.direct() {
+			c.routeQuery(now, p, m)
+		}
+	case wire.KindRouteReply:
+		if m, err := wire.ParseRouteReply(frame.Body); err == nil && on.direct() {
+			c.routeReply(now, p, m)
+		}
+	case wire.KindEndpoints:
+		if m, err := wire.ParseEndpoints(frame.Body); err == nil {
+			c.theirEndpoints(now, p, m)
+		}
+	case wire.KindMembers:
+		c.step(c.members.Step(now, member.Received{From: p.id, Body: frame.Body}))
+	}
+}
+
+func (c *Core) ping(now time.Time, p *peer, on *path, in Datagram, body []byte) {
+	m, err := wire.ParsePing(body)
+	if err != nil {
+		return
+	}
+	var observed netip.AddrPort
+	if on.direct() {
+		observed = in.From
+	}
+	if m.Path == 0 { // somebody's ping by hand: answered, not measured
+		answer := wire.Pong{
+			Seq: m.Seq, Sent: m.Sent, Received: c.Stamp(in.At), Replied: c.Stamp(now), Observed: observed,
+		}
+		c.sendOn(p, on, wire.KindPong, answer.Append(nil))
+		return
+	}
+	c.theirActivity(now, p, m.Active)
+	c.step(p.prober.Step(now, probe.PingReceived{On: on.id, Ping: m, At: in.At, Observed: observed}))
+	p.outdated = true
+}
+
+func (c *Core) pong(now time.Time, p *peer, on *path, in Datagram, body []byte) {
+	m, err := wire.ParsePong(body)
+	if err != nil {
+		return
+	}
+	if m.Observed.IsValid() && on.direct() {
+		c.step(c.gatherer.Step(now, nat.Observed{By: p.id, Addr: m.Observed}))
+	}
+	if m.Path == 0 {
+		c.pinged(p, on, m, in.At)
+		return
+	}
+	c.theirActivity(now, p, m.Active)
+	c.step(p.prober.Step(now, probe.PongReceived{On: on.id, Pong: m, At: in.At}))
+	p.outdated = true
+}
+
+// bye is the peer's word that it shuts down: nothing through it or to it works any more.
+func (c *Core) bye(now time.Time, p *peer) {
+	c.step(p.prober.Step(now, probe.Bye{}))
+	c.step(c.circuits.Step(now, circuit.NeighborGone{ID: p.id}))
+	p.outdated = true
+}
+
+// sendOn seals a message for the peer and sends it on a path.
+func (c *Core) sendOn(p *peer, on *path, kind wire.Kind, body []byte) {
+	if on == nil {
+		return
+	}
+	raw, err := c.box.Seal(nil, p.id, kind, body)
+	if err != nil {
+		c.refused.count(err)
+		return
+	}
+	c.emit(Send{Hop: on.fwd.Hop, Frame: raw})
+}
+
+// say sends a message to the peer on whatever path speaks.
+func (c *Core) say(now time.Time, p *peer, kind wire.Kind, body []byte) {
+	c.sendOn(p, p.speakingPath(now), kind, body)
+}
+
+// sayDirect sends a message to a neighbour.
+func (c *Core) sayDirect(now time.Time, p *peer, kind wire.Kind, body []byte) {
+	q, m := p.bestDirect(now)
+	if q != nil && linkRank(m.State) < linkRank(probe.Dead) {
+		c.sendOn(p, q, kind, body)
+	}
+}

@@ -1,0 +1,112 @@
+package node
+
+import (
+	"net/netip"
+	"time"
+
+	"overlayd/internal/member"
+	"overlayd/internal/wire"
+	"overlayd/tunnel/fwd"
+)
+
+// Input is what the Core can be told: one of the types below.
+type Input interface{ input() }
+
+// Datagram is a control, join or STUN datagram from the underlay.
+type Datagram struct {
+	Class  wire.Class
+	Data   []byte // the Core keeps it
+	Socket uint8
+	From   netip.AddrPort
+	Path   *fwd.Path // the circuit that it came out of; nil if it came directly
+	At     time.Time // when the kernel received it
+}
+
+// UnknownLabel says that a neighbour used a label that means nothing, or that is not for it.
+type UnknownLabel struct {
+	From  wire.NodeID // zero if nobody knows whose the source address is: then nobody can be told
+	Label wire.Label
+}
+
+// Wake says that data waits for a peer that was not active.
+type Wake struct{ Peer wire.NodeID }
+
+// LocalAddresses are the underlay addresses of this host, without those of the overlay.
+type LocalAddresses struct{ Addrs []netip.Addr }
+
+// Tick says that the time of NextDeadline has come.
+type Tick struct{}
+
+// Shutdown says goodbye to the peers.
+type Shutdown struct{}
+
+func (Datagram) input()       {}
+func (UnknownLabel) input()   {}
+func (Wake) input()           {}
+func (LocalAddresses) input() {}
+func (Tick) input()           {}
+func (Shutdown) input()       {}
+
+// Output is what the Core wants done: one of the types below, in their order.
+type Output interface{ output() }
+
+// Send puts a frame on the underlay.
+type Send struct {
+	Hop   fwd.Hop
+	Frame []byte // owned by the receiver of the output
+}
+
+// Publish replaces the forwarding table.
+type Publish struct{ Table *fwd.Table }
+
+// AddPeer makes a WireGuard peer; adding a known one again changes its addresses.
+type AddPeer struct {
+	ID      wire.NodeID
+	Public  [32]byte
+	Allowed []netip.Prefix
+}
+
+// RemovePeer takes a WireGuard peer away.
+type RemovePeer struct{ ID wire.NodeID }
+
+// SaveMembers asks for the member records to be stored.
+type SaveMembers struct{ Records [][]byte }
+
+// SaveInvitations asks for the invitations to be stored, before anything that follows is done.
+type SaveInvitations struct{ List []member.Invitation }
+
+// Switched reports a new selection, for the log.
+type Switched struct {
+	Peer   string
+	Via    []string // empty: direct
+	Path   wire.PathID
+	Reason string
+}
+
+// PathChanged reports a new state of a path, for the log.
+type PathChanged struct {
+	Peer     string
+	Via      []string
+	Endpoint string
+	From, To string
+	Why      string
+}
+
+// PingDone answers a ping that the API asked for.
+type PingDone struct {
+	ID       uint32
+	RTT      time.Duration
+	Via      []string
+	Endpoint string
+	Err      string // empty if answered
+}
+
+func (Send) output()            {}
+func (Publish) output()         {}
+func (AddPeer) output()         {}
+func (RemovePeer) output()      {}
+func (SaveMembers) output()     {}
+func (SaveInvitations) output() {}
+func (Switched) output()        {}
+func (PathChanged) output()     {}
+func (PingDone) output()        {}

@@ -1,0 +1,300 @@
+package node
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"overlayd/internal/circuit"
+	"overlayd/internal/member"
+	"overlayd/internal/wire"
+	"overlayd/nat"
+	"overlayd/pathselect"
+	"overlayd/probe"
+	"overlayd/tunnel/fwd"
+)
+
+// addDirect begins to measure the direct path to an endpoint of the peer. It returns nil if there is no socket of that
+// family, or no room: a path that is up or in use is never displaced.
+func (c *Core) addDirect(now time.Time, p *peer, endpoint netip.AddrPort) *path {
+	socket, ok := c.socketFor(endpoint.Addr())
+	if !ok {
+		return nil
+	}
+	if q := p.byEndpoint(socket, endpoint); q != nil {
+		return q
+	}
+	if direct, _ := p.count(); direct >= maxDirectPaths && !c.dropWorstDirect(now, p) {
+		return nil
+	}
+	q := &path{endpoint: endpoint}
+	c.addPath(now, p, q, fwd.Hop{Socket: socket, Addr: endpoint})
+	return q
+}
+
+// addPath gives the path a number and starts to measure it.
+func (c *Core) addPath(now time.Time, p *peer, q *path, hop fwd.Hop) {
+	for p.lastPath++; p.lastPath == 0 || p.paths[p.lastPath] != nil; p.lastPath++ {
+	}
+	q.id, q.created, q.lastUse, q.rate = p.lastPath, now, now, probe.Idle
+	q.fwd = &fwd.Path{Peer: p.id, ID: q.id, Hop: hop, Counters: new(fwd.Counters)}
+	p.paths[q.id] = q
+	c.step(p.prober.Step(now, probe.AddPath{ID: q.id, Counts: q.fwd.Counters, Rate: q.rate}))
+	c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id}))
+	p.outdated = true
+	c.dirty = true
+	c.touch(p)
+}
+
+// removePath forgets a path; the selection moves away in the same step.
+func (c *Core) removePath(now time.Time, p *peer, q *path) {
+	p.use.packets -= q.packets()
+	p.use.bytes -= q.bytes()
+	delete(p.paths, q.id)
+	c.step(p.prober.Step(now, probe.RemovePath{ID: q.id}))
+	p.outdated = true
+	c.dirty = true
+	c.touch(p)
+}
+
+// dropWorstDirect makes room by forgetting the oldest direct path that does not work.
+func (c *Core) dropWorstDirect(now time.Time, p *peer) bool {
+	var worst *path
+	for _, q := range p.sorted() {
+		if !q.direct() || linkRank(p.state(now, q.id)) < linkRank(probe.Dead) {
+			continue
+		}
+		if worst == nil || q.created.Before(worst.created) {
+			worst = q
+		}
+	}
+	if worst == nil {
+		return false
+	}
+	c.removePath(now, p, worst)
+	return true
+}
+
+// tryEndpoints measures the direct paths to all endpoints that the peer publishes.
+func (c *Core) tryEndpoints(now time.Time, p *peer) {
+	for _, endpoint := range p.member.Record.Endpoints {
+		c.addDirect(now, p, endpoint)
+	}
+}
+
+// candidateFor is how long an endpoint may stay silent while another one works.
+const candidateFor = 30 * time.Second
+
+// dropCandidates forgets endpoints that never answered, once the peer is reached at another one.
+func (c *Core) dropCandidates(now time.Time, p *peer) {
+	if !p.reachable(now) {
+		return
+	}
+	for _, q := range p.sorted() {
+		if q.direct() && now.Sub(q.created) > candidateFor && p.state(now, q.id) == probe.Candidate {
+			c.removePath(now, p, q)
+		}
+	}
+}
+
+// probed carries out what the peer's prober wants.
+func (c *Core) probed(now time.Time, p *peer) (any bool) {
+	c.probeOut = p.prober.Drain(c.probeOut[:0])
+	for _, out := range c.probeOut {
+		any = true
+		switch out := out.(type) {
+		case probe.SendPing:
+			c.sendOn(p, p.paths[out.Path], wire.KindPing, out.Ping.Append(nil))
+		case probe.SendPong:
+			body := out.Pong.Append(nil)
+			for _, id := range out.Paths {
+				c.sendOn(p, p.paths[id], wire.KindPong, body)
+			}
+		case probe.Changed:
+			c.pathChanged(now, p, out)
+		}
+	}
+	return any
+}
+
+// pathChanged tells whoever depends on the state of a path.
+func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
+	q := p.paths[out.Path]
+	if q == nil {
+		return
+	}
+	c.emit(PathChanged{
+		Peer: c.name(p.id), Via: c.names(q.via), Endpoint: q.fwd.Hop.Addr.String(),
+		From: out.From.String(), To: out.To.String(), Why: out.Why,
+	})
+	p.outdated = true
+	c.dirty = true
+	if q.direct() {
+		up := p.reachable(now)
+		c.step(c.circuits.Step(now, circuit.Reachable{ID: p.id, Direct: up}))
+		c.step(c.puncher.Step(now, nat.Direct{Peer: p.id, Up: up}))
+	}
+	switch speaking := p.speakingPath(now) != nil; {
+	case speaking && !p.meeting.met:
+		p.meeting.met = true
+		c.step(c.members.Step(now, member.Met{Peer: p.id}))
+	case !speaking && p.meeting.met:
+		p.meeting.met = false
+		c.step(c.members.Step(now, member.Lost{Peer: p.id}))
+	}
+	if q.direct() && !p.reachable(now) {
+		c.tryEndpoints(now, p)
+	}
+	if out.To == probe.Dead && p.use.level == active {
+		p.relays.due = now // look for more ways at once
+	}
+}
+
+// choose lets the selector see the latest measurements and carries out what it decides.
+func (c *Core) choose(now time.Time, p *peer) (any bool) {
+	if p.outdated {
+		p.outdated = false
+		c.step(p.selector.Step(now, pathselect.Update{Paths: c.measured(now, p)}))
+	}
+	c.selectOut = p.selector.Drain(c.selectOut[:0])
+	for _, out := range c.selectOut {
+		sel, ok := out.(pathselect.Select)
+		if !ok {
+			continue
+		}
+		any = true
+		before := p.route.Selected
+		p.route = sel.Selection
+		c.dirty = true
+		if q := p.paths[p.route.Selected]; q != nil && before != p.route.Selected {
+			c.emit(Switched{
+				Peer: c.name(p.id), Via: c.names(q.via), Path: q.id,
+				Reason: p.route.Reason.Text(c.name),
+			})
+		}
+		c.setRates(now, p)
+	}
+	return any
+}
+
+// measured is what the selector needs of the prober's measurements.
+func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
+	list := make([]pathselect.Path, 0, len(p.paths))
+	for _, q := range p.sorted() {
+		m, ok := p.prober.Measure(q.id, now)
+		if !ok {
+			continue
+		}
+		list = append(list, pathselect.Path{
+			ID: q.id, Via: q.via, State: selectState(m.State), Since: m.Since, Why: m.Why, Samples: m.Samples,
+			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT,
+			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossRecentLow: m.LossRecentLow, LossProbes: m.LossOutProbes,
+		})
+	}
+	return list
+}
+
+func selectState(s probe.State) pathselect.State {
+	switch s {
+	case probe.Up:
+		return pathselect.Up
+	case probe.Suspect:
+		return pathselect.Suspect
+	case probe.Dead:
+		return pathselect.Dead
+	default:
+		return pathselect.Unknown
+	}
+}
+
+// setRates makes every path cost what its use deserves (D8).
+func (c *Core) setRates(now time.Time, p *peer) {
+	for _, q := range p.sorted() {
+		rate := probe.Idle
+		switch {
+		case p.use.level == active && (q.id == p.route.Selected || q.id == p.route.Trial):
+			rate = probe.Selected
+		case p.use.level == active && (q.id == p.route.Duplicate || slices.Contains(p.route.Standbys, q.id)):
+			rate = probe.Standby
+		case p.use.level == active, p.use.level == recent && q.id == p.route.Selected:
+			rate = probe.Recent
+		}
+		if rate != q.rate {
+			q.rate = rate
+			c.step(p.prober.Step(now, probe.SetRate{ID: q.id, Rate: rate}))
+		}
+	}
+}
+
+// wake makes a peer active because data waits for it.
+func (c *Core) wake(now time.Time, p *peer) {
+	p.use.ours = now
+	c.setLevel(now, p)
+	c.touch(p)
+}
+
+// theirActivity notes the peer's word that data flows or does not.
+func (c *Core) theirActivity(now time.Time, p *peer, busy bool) {
+	if !busy {
+		return
+	}
+	p.use.theirs = now
+	if p.use.level != active {
+		c.setLevel(now, p)
+	}
+}
+
+// checkUse looks at the counters: did data flow since the last look?
+func (c *Core) checkUse(now time.Time, p *peer) {
+	p.use.nextCheck = now.Add(checkRate)
+	var packets, bytes uint64
+	for _, q := range p.paths {
+		n := q.packets()
+		if n != q.lastCount {
+			q.lastCount, q.lastUse = n, now
+		}
+		packets += n
+		bytes += q.bytes()
+	}
+	if grown := packets - p.use.packets; grown > 0 && bytes-p.use.bytes > grown*keepaliveLen {
+		p.use.ours = now
+	}
+	p.use.packets, p.use.bytes = packets, bytes
+	c.setLevel(now, p)
+}
+
+// setLevel derives the level of activity and what follows from a change of it.
+func (c *Core) setLevel(now time.Time, p *peer) {
+	level := idle
+	last := p.use.ours
+	if p.use.theirs.After(last) {
+		last = p.use.theirs
+	}
+	switch age := now.Sub(last); {
+	case last.IsZero():
+	case age < activeFor:
+		level = active
+	case age < recentFor:
+		level = recent
+	}
+	ours := !p.use.ours.IsZero() && now.Sub(p.use.ours) < activeFor
+	c.step(p.prober.Step(now, probe.SetActive{Active: ours}))
+	if level == p.use.level {
+		return
+	}
+	was := p.use.level
+	p.use.level = level
+	c.dirty = true
+	c.setRates(now, p)
+	if level == active {
+		p.use.nextCheck = now.Add(checkRate)
+		p.relays.due = now
+		for _, q := range p.sorted() {
+			c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id}))
+		}
+		c.wantDirect(now, p)
+	}
+	if was == active {
+		c.dropUnused(now, p)
+	}
+}

@@ -1,0 +1,340 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"golang.zx2c4.com/wireguard/tun"
+
+	"overlayd/config"
+	"overlayd/internal/member"
+	"overlayd/internal/state"
+	"overlayd/internal/wire"
+	"overlayd/pathselect"
+	"overlayd/probe"
+	"overlayd/tunnel"
+	"overlayd/tunnel/osnet"
+)
+
+const (
+	eventQueue   = 1024 // events of the data plane that wait for the loop
+	eventsAtOnce = 64   // taken before deadlines are looked at again
+)
+
+// Node runs a Core: it is the one goroutine that steps it, and its hands.
+type Node struct {
+	cfg   config.Config
+	dir   *state.Dir
+	log   *slog.Logger
+	core  *Core
+	plane *tunnel.Plane
+	saver *saver
+
+	name      string
+	network   *member.Network
+	addresses []netip.Addr
+	started   time.Time
+
+	events   chan tunnel.Event
+	requests chan func(now time.Time)
+	underlay chan []netip.Addr
+	stop     context.CancelFunc
+	stopped  chan struct{} // closed when the loop has ended
+	waiting  map[uint32]chan PingDone
+	outputs  []Output
+	version  string
+}
+
+// membership is what the state directory says that this node is.
+type membership struct {
+	network     *member.Network
+	identity    member.Identity
+	certificate *member.Certificate
+	authority   member.Authority
+	records     [][]byte
+	invitations []member.Invitation
+	epoch       uint64
+}
+
+func load(dir *state.Dir, now time.Time) (m membership, err error) {
+	stored, err := dir.Network()
+	if err != nil {
+		return m, err
+	}
+	m.network = stored.Network
+	if m.identity, err = dir.Identity(); err != nil {
+		return m, err
+	}
+	if m.certificate, err = m.network.VerifyCertificate(stored.Certificate, now); err != nil {
+		return m, fmt.Errorf("the certificate of this node is not valid (%w): check the clock, or join again with a new token", err)
+	}
+	m.authority = member.Authority{Network: m.network, Admin: m.identity, Own: m.certificate}
+	if m.authority.Root, err = dir.RootKey(); err != nil && !errors.Is(err, state.ErrAbsent) {
+		return m, err
+	}
+	if m.records, err = dir.Records(); err != nil && !errors.Is(err, state.ErrAbsent) {
+		return m, err
+	}
+	if m.invitations, err = dir.Invitations(); err != nil && !errors.Is(err, state.ErrAbsent) {
+		return m, err
+	}
+	m.epoch, err = dir.NextEpoch(now)
+	return m, err
+}
+
+// Open makes everything that a node needs. Close it in the end, whether it ran or not.
+func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (*Node, error) {
+	now := time.Now()
+	m, err := load(dir, now)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, dir: dir, log: log, started: now,
+		name: m.certificate.Name, network: m.network,
+		addresses: []netip.Addr{m.certificate.IPv4, m.certificate.IPv6},
+		events:    make(chan tunnel.Event, eventQueue),
+		requests:  make(chan func(time.Time)),
+		underlay:  make(chan []netip.Addr, 1),
+		stopped:   make(chan struct{}),
+		waiting:   make(map[uint32]chan PingDone),
+		version:   version,
+	}
+	device, err := n.openDevice(m)
+	if err != nil {
+		return nil, err
+	}
+	private, _ := m.identity.PrivateKeys()
+	n.plane, err = tunnel.Open(tunnel.Config{
+		Listen: cfg.Listen, PrivateKey: private, TUN: device, Events: n.events, Log: log,
+		Clock: func() wire.Stamp { return stamp(now, time.Now()) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := n.openCore(now, m); err != nil {
+		return nil, errors.Join(err, n.plane.Close())
+	}
+	return n, nil
+}
+
+// openDevice makes the TUN interface with its addresses and routes.
+func (n *Node) openDevice(m membership) (tun.Device, error) {
+	device, err := osnet.Open(n.cfg.Interface, n.cfg.MTU)
+	if err != nil {
+		return nil, err
+	}
+	addrs := []netip.Prefix{
+		netip.PrefixFrom(m.certificate.IPv4, m.certificate.IPv4.BitLen()),
+		netip.PrefixFrom(m.certificate.IPv6, m.certificate.IPv6.BitLen()),
+	}
+	routes := []netip.Prefix{m.network.Prefix, m.network.Prefix6}
+	if err := n.configure(addrs, routes); err != nil {
+		return nil, errors.Join(err, device.Close())
+	}
+	return device, nil
+}
+
+func (n *Node) openCore(now time.Time, m membership) error {
+	algorithm, known := pathselect.Lookup(string(n.cfg.Select.Algorithm))
+	if !known {
+		return fmt.Errorf("no path-selection algorithm is called %q: use balanced", n.cfg.Select.Algorithm)
+	}
+	var seed [32]byte
+	var err error
+	if _, err := rand.Read(seed[:]); err != nil {
+		return fmt.Errorf("random seed: %w", err)
+	}
+	n.core, err = NewCore(now, CoreConfig{
+		Network: m.network, Identity: m.identity, Certificate: m.certificate, Authority: m.authority,
+		Invitations: m.invitations, Epoch: m.epoch,
+		Sockets: n.plane.Listening(), Configured: n.cfg.Endpoints, Relay: consent(n.cfg.Relay),
+		Probe: probe.Config{
+			Idle: n.cfg.Probe.Idle, Recent: n.cfg.Probe.Recent, Standby: n.cfg.Probe.Standby, Selected: n.cfg.Probe.Selected,
+		},
+		Select:    pathselect.Config{HoldMin: n.cfg.Select.Hold, MinGain: n.cfg.Select.Margin, Margin: n.cfg.Select.Ratio},
+		Algorithm: algorithm, Seed: seed, Secret: rand.Reader,
+	}, m.records)
+	return err
+}
+
+func consent(mode config.RelayMode) member.Consent {
+	switch mode {
+	case config.RelayNever:
+		return member.RelayNever
+	case config.RelayAlways:
+		return member.RelayAlways
+	default:
+		return member.RelayAuto
+	}
+}
+
+// Run runs the node until ctx ends or somebody asks it to stop. It calls ready once the node works.
+func (n *Node) Run(ctx context.Context, ready func()) error {
+	ctx, n.stop = context.WithCancel(ctx)
+	defer n.stop()
+	n.saver = startSaver(n.dir, n.log)
+	defer n.saver.close()
+	if err := n.watchUnderlay(ctx); err != nil {
+		return err
+	}
+	_ = n.act()
+	n.log.Info("up", "node", n.name, "network", n.network.Name, "addresses", n.addresses, "interface", n.cfg.Interface,
+		"listen", n.plane.Listening())
+	ready()
+	n.loop(ctx)
+	close(n.stopped)
+	n.goodbye()
+	return nil
+}
+
+// Close takes the interface and the sockets down. It is called once, after Run.
+func (n *Node) Close() {
+	if err := n.plane.Close(); err != nil {
+		n.log.Warn("closing the data plane", "err", err)
+	}
+}
+
+// loop steps the core with whatever comes, and with the passing of time.
+func (n *Node) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if due, ok := n.core.NextDeadline(); ok {
+			timer.Reset(time.Until(due))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-n.plane.Done():
+			n.log.Error("the data plane has ended: the TUN interface is gone; start overlayd again")
+			return
+		case e := <-n.events:
+			n.step(event(e))
+			n.more()
+		case do := <-n.requests:
+			do(time.Now())
+			_ = n.act()
+		case addrs := <-n.underlay:
+			n.step(LocalAddresses{Addrs: addrs})
+		case <-timer.C:
+			n.step(Tick{})
+		}
+	}
+}
+
+// more takes the events that are waiting already, up to a bound.
+func (n *Node) more() {
+	for range eventsAtOnce {
+		select {
+		case e := <-n.events:
+			n.step(event(e))
+		default:
+			return
+		}
+	}
+}
+
+func (n *Node) step(in Input) {
+	now := time.Now()
+	if err := n.core.Step(now, in); err != nil {
+		n.log.Error("input refused", "err", err)
+	}
+	_ = n.act()
+}
+
+// event is an event of the data plane as the core takes it.
+func event(e tunnel.Event) Input {
+	switch e.Kind {
+	case tunnel.EventWake:
+		return Wake{Peer: e.Peer}
+	case tunnel.EventUnknownLabel:
+		return UnknownLabel{From: e.Peer, Label: e.Label}
+	}
+	class := wire.ClassControl
+	switch e.Kind {
+	case tunnel.EventSTUN:
+		class = wire.ClassSTUN
+	case tunnel.EventJoin:
+		class = wire.ClassJoin
+	}
+	return Datagram{Class: class, Data: e.Data, Socket: e.Socket, From: e.From, Path: e.Path, At: e.At}
+}
+
+// act carries out what the core wants. The error says that invitations could not be stored: then no newcomer is answered.
+func (n *Node) act() (unsaved error) {
+	n.outputs = n.core.Drain(n.outputs[:0])
+	for _, out := range n.outputs {
+		switch out := out.(type) {
+		case Send:
+			if unsaved != nil && wire.Classify(out.Frame) == wire.ClassJoin {
+				continue
+			}
+			_ = n.plane.Send(out.Hop, out.Frame) // counted by the plane; a lost frame is what everything expects
+		case Publish:
+			n.plane.Publish(out.Table)
+		case AddPeer:
+			if err := n.plane.AddPeer(out.ID, out.Public, out.Allowed); err != nil {
+				n.log.Error("cannot add peer", "peer", n.core.name(out.ID), "err", err)
+			}
+		case RemovePeer:
+			if err := n.plane.RemovePeer(out.ID); err != nil {
+				n.log.Error("cannot remove peer", "peer", out.ID.Short(), "err", err)
+			}
+		case SaveMembers:
+			n.saver.save(out.Records)
+		case SaveInvitations:
+			if unsaved = n.dir.SaveInvitations(out.List); unsaved != nil {
+				n.log.Error("cannot store the invitations", "err", unsaved)
+			}
+		case Switched:
+			n.log.Info("switched", "peer", out.Peer, "via", out.Via, "why", out.Reason)
+		case PathChanged:
+			n.log.Debug("path", "peer", out.Peer, "via", out.Via, "endpoint", out.Endpoint,
+				"from", out.From, "to", out.To, "why", out.Why)
+		case PingDone:
+			if done := n.waiting[out.ID]; done != nil {
+				delete(n.waiting, out.ID)
+				done <- out
+			}
+		}
+	}
+	clear(n.outputs)
+	return unsaved
+}
+
+// goodbye tells the peers, so that they need not find out.
+func (n *Node) goodbye() {
+	now := time.Now()
+	if err := n.core.Step(now, Shutdown{}); err == nil {
+		_ = n.act()
+	}
+}
+
+// configure sets up the interface; what could only be done in part is logged.
+func (n *Node) configure(addrs, routes []netip.Prefix) error {
+	return osnet.Configure(n.cfg.Interface, addrs, routes)
+}
+
+// watchUnderlay keeps the core informed of the addresses of this host.
+func (n *Node) watchUnderlay(ctx context.Context) error {
+	report := func() {
+		addrs, err := osnet.Underlay(n.cfg.Interface)
+		if err != nil {
+			n.log.Warn("cannot list the addresses of this host", "err", err)
+			return
+		}
+		select {
+		case <-n.underlay: // an older list that nobody has taken yet
+		default:
+		}
+		n.underlay <- addrs
+	}
+	report()
+	return osnet.Watch(ctx, report)
+}

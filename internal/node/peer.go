@@ -1,0 +1,215 @@
+package node
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"overlayd/internal/member"
+	"overlayd/internal/wire"
+	"overlayd/pathselect"
+	"overlayd/probe"
+	"overlayd/tunnel/fwd"
+)
+
+// Bounds on what is kept about one peer.
+const (
+	maxDirectPaths = 8
+	maxCircuits    = 8
+	maxNominees    = 16
+)
+
+// activity is how much a peer is in use (D8).
+type activity uint8
+
+const (
+	idle   activity = iota // no data for minutes
+	recent                 // data within minutes
+	active                 // data within seconds
+)
+
+const (
+	activeFor = 10 * time.Second
+	recentFor = 2 * time.Minute
+	checkRate = time.Second // how often an active peer's counters are looked at
+	// A WireGuard keepalive is an empty transport message of this length: it is not use.
+	keepaliveLen = 32
+)
+
+// peer is everything about one other member.
+type peer struct {
+	id     wire.NodeID
+	member member.Member
+
+	prober   *probe.Prober
+	selector *pathselect.Selector
+	paths    map[wire.PathID]*path
+	lastPath wire.PathID
+	budget   *fwd.Budget
+	route    pathselect.Selection
+
+	use     usage
+	meeting meeting
+	relays  nominations
+
+	due      time.Time // agenda
+	place    int
+	touched  bool
+	outdated bool // the selector has not seen the latest measurements
+}
+
+// usage is when data last flowed to or from the peer.
+type usage struct {
+	level     activity
+	ours      time.Time // data that we sent or received
+	theirs    time.Time // the peer's word that it is active
+	packets   uint64    // totals over all paths at the last look
+	bytes     uint64
+	nextCheck time.Time
+}
+
+// meeting is the first contact with the peer in this run.
+type meeting struct {
+	met       bool      // a path has been up
+	lastHello time.Time // when we last answered a frame that was not fresh
+}
+
+// path is a path to a peer as the control loop sees it.
+type path struct {
+	fwd     *fwd.Path
+	id      wire.PathID
+	created time.Time
+	rate    probe.Rate
+
+	endpoint netip.AddrPort // direct only
+	heard    bool           // direct only: an authenticated frame came from the endpoint
+
+	circuit   wire.CircuitID // relayed only
+	via       []wire.NodeID
+	firstHop  wire.NodeID
+	receive   wire.Label // what the first hop puts in front of frames to us
+	initiator bool
+
+	lastCount uint64 // data packets at the last look, and when that changed
+	lastUse   time.Time
+}
+
+func (p *path) direct() bool { return p.circuit == 0 }
+
+// packets counts the data packets of a path, both ways.
+func (p *path) packets() uint64 {
+	return p.fwd.Counters.TxPackets.Load() + p.fwd.Counters.RxPackets.Load()
+}
+
+func (p *path) bytes() uint64 {
+	return p.fwd.Counters.TxBytes.Load() + p.fwd.Counters.RxBytes.Load()
+}
+
+// sorted lists the paths by number.
+func (p *peer) sorted() []*path {
+	list := make([]*path, 0, len(p.paths))
+	for _, q := range p.paths {
+		list = append(list, q)
+	}
+	slices.SortFunc(list, func(a, b *path) int { return int(a.id) - int(b.id) })
+	return list
+}
+
+// state is the state of a path, Dead for one that is gone.
+func (p *peer) state(now time.Time, id wire.PathID) probe.State {
+	if m, ok := p.prober.Measure(id, now); ok {
+		return m.State
+	}
+	return probe.Dead
+}
+
+// bestDirect is the direct path that serves best as a link to a neighbour: up before anything else, then the shortest
+// round-trip time. Nil if there is none.
+func (p *peer) bestDirect(now time.Time) (best *path, m probe.Measurement) {
+	for _, q := range p.sorted() {
+		if !q.direct() {
+			continue
+		}
+		qm, ok := p.prober.Measure(q.id, now)
+		if !ok {
+			continue
+		}
+		if best == nil || betterLink(qm, m) {
+			best, m = q, qm
+		}
+	}
+	return best, m
+}
+
+func betterLink(a, b probe.Measurement) bool {
+	if ra, rb := linkRank(a.State), linkRank(b.State); ra != rb {
+		return ra < rb
+	}
+	return a.RTT < b.RTT
+}
+
+func linkRank(s probe.State) int {
+	switch s {
+	case probe.Up:
+		return 0
+	case probe.Suspect:
+		return 1
+	case probe.Dead:
+		return 2
+	default:
+		return 3
+	}
+}
+
+// reachable reports whether a direct path is up.
+func (p *peer) reachable(now time.Time) bool {
+	_, m := p.bestDirect(now)
+	return m.State == probe.Up || m.State == probe.Suspect
+}
+
+// speakingPath is the path for control messages: the selected one, or else any that may work. Nil if there is none.
+func (p *peer) speakingPath(now time.Time) *path {
+	if q := p.paths[p.route.Selected]; q != nil && p.state(now, q.id) == probe.Up {
+		return q
+	}
+	var best *path
+	rank := linkRank(probe.Dead)
+	for _, q := range p.sorted() {
+		if r := linkRank(p.state(now, q.id)); r < rank {
+			best, rank = q, r
+		}
+	}
+	return best
+}
+
+// byVia finds the circuit through exactly these relays.
+func (p *peer) byVia(via []wire.NodeID) *path {
+	for _, q := range p.sorted() {
+		if !q.direct() && slices.Equal(q.via, via) {
+			return q
+		}
+	}
+	return nil
+}
+
+// byEndpoint finds the direct path to an underlay address.
+func (p *peer) byEndpoint(socket uint8, endpoint netip.AddrPort) *path {
+	for _, q := range p.paths {
+		if q.direct() && q.fwd.Hop.Socket == socket && q.endpoint == endpoint {
+			return q
+		}
+	}
+	return nil
+}
+
+// count tells how many direct paths and circuits there are.
+func (p *peer) count() (direct, circuits int) {
+	for _, q := range p.paths {
+		if q.direct() {
+			direct++
+		} else {
+			circuits++
+		}
+	}
+	return direct, circuits
+}

@@ -1,0 +1,189 @@
+package node
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"time"
+
+	"overlayd/internal/control"
+	"overlayd/internal/member"
+	"overlayd/internal/wire"
+	"overlayd/pathselect"
+	"overlayd/probe"
+)
+
+// viewMembers lists all members by name.
+func (c *Core) viewMembers() (list control.List[control.Member]) {
+	for _, m := range c.members.Members() {
+		list = append(list, control.Member{
+			Name: c.name(m.ID), ID: m.ID.String(), Addresses: addressesOf(m),
+			Admin: isAdmin(m), Relay: relays(m),
+		})
+	}
+	slices.SortFunc(list, func(a, b control.Member) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+func addressesOf(m member.Member) (list control.List[netip.Addr]) {
+	for _, a := range []netip.Addr{m.IPv4, m.IPv6} {
+		if a.IsValid() {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+func isAdmin(m member.Member) bool { return m.Record.Certificate.Capabilities.Has(member.Admin) }
+
+// viewPeers lists the other members by name.
+func (c *Core) viewPeers(now time.Time) (list []control.Peer) {
+	for _, id := range c.order {
+		p := c.peers[id]
+		v := control.Peer{
+			Name: c.name(id), ID: id.String(), Addresses: addressesOf(p.member), State: c.peerState(now, p),
+			Active: p.use.level == active, Endpoints: slices.Clone(p.member.Record.Endpoints),
+			Admin: isAdmin(p.member), Relay: relays(p.member),
+		}
+		for _, q := range p.paths {
+			v.RxBytes += q.fwd.Counters.RxBytes.Load()
+			v.TxBytes += q.fwd.Counters.TxBytes.Load()
+			if m, ok := p.prober.Measure(q.id, now); ok && m.LastHeard.After(v.LastHeard) {
+				v.LastHeard = wallClock(m.LastHeard)
+			}
+		}
+		list = append(list, v)
+	}
+	slices.SortFunc(list, func(a, b control.Peer) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// peerState is the state of the selected path, or dead.
+func (c *Core) peerState(now time.Time, p *peer) control.State {
+	if m, ok := p.prober.Measure(p.route.Selected, now); ok {
+		return viewState(m.State)
+	}
+	return control.StateDead
+}
+
+func viewState(s probe.State) control.State {
+	switch s {
+	case probe.Up:
+		return control.StateUp
+	case probe.Suspect:
+		return control.StateSuspect
+	case probe.Dead:
+		return control.StateDead
+	default:
+		return control.StateCandidate
+	}
+}
+
+// Paths tells how packets go to every peer, by name.
+func (c *Core) Paths(now time.Time) (list []control.PeerPaths) {
+	for _, id := range c.order {
+		list = append(list, c.viewPaths(now, c.peers[id]))
+	}
+	slices.SortFunc(list, func(a, b control.PeerPaths) int { return cmp.Compare(a.Peer, b.Peer) })
+	return list
+}
+
+// viewPaths tells how packets go to one peer.
+func (c *Core) viewPaths(now time.Time, p *peer) control.PeerPaths {
+	v := control.PeerPaths{
+		Peer: c.name(p.id), Addresses: addressesOf(p.member), State: c.peerState(now, p),
+		Reason: p.route.Reason.Text(c.name), Since: wallClock(p.route.Since), Switches: p.route.Switches,
+		Duplicating: p.route.Duplicate != 0, Inbound: c.inbound(p),
+	}
+	for _, id := range p.route.Standbys {
+		if q := p.paths[id]; q != nil {
+			v.Standbys = append(v.Standbys, c.names(q.via))
+		}
+	}
+	for _, e := range p.selector.Explain() {
+		q := p.paths[e.Path.ID]
+		if q == nil {
+			continue
+		}
+		candidate := c.viewCandidate(now, p, q, e)
+		v.Candidates = append(v.Candidates, candidate)
+		if e.Path.ID == p.route.Selected {
+			selected := candidate.Path
+			v.Selected = &selected
+		}
+	}
+	slices.SortStableFunc(v.Candidates, func(a, b control.Candidate) int {
+		return cmp.Or(cmp.Compare(order(a), order(b)), cmp.Compare(costOf(a), costOf(b)))
+	})
+	return v
+}
+
+// order puts what is in use first, and what does not work last.
+func order(c control.Candidate) int {
+	switch {
+	case c.Role == control.RoleSelected:
+		return 0
+	case c.Role == control.RoleStandby:
+		return 1
+	case c.State == control.StateUp || c.State == control.StateSuspect:
+		return 2
+	default:
+		return 3
+	}
+}
+
+func costOf(c control.Candidate) control.Cost {
+	if c.Cost == nil {
+		return 0
+	}
+	return *c.Cost
+}
+
+func (c *Core) viewCandidate(now time.Time, p *peer, q *path, e pathselect.Explained) control.Candidate {
+	m, _ := p.prober.Measure(q.id, now)
+	v := control.Candidate{
+		Path: control.Path{Via: c.names(q.via), Endpoint: q.fwd.Hop.Addr.String()},
+		ID:   int(q.id), State: viewState(m.State), Why: e.Why, Since: wallClock(m.Since), LastHeard: wallClock(m.LastHeard),
+		RxPackets: q.fwd.Counters.RxPackets.Load(), TxPackets: q.fwd.Counters.TxPackets.Load(),
+	}
+	switch e.Role {
+	case pathselect.CarriesData:
+		v.Role = control.RoleSelected
+	case pathselect.StandsBy, pathselect.CarriesCopies:
+		v.Role = control.RoleStandby
+	}
+	if m.State != probe.Up && m.State != probe.Suspect {
+		return v
+	}
+	v.RTT, v.Jitter = control.MillisOf(m.RTT), control.MillisOf(m.Deviation)
+	v.LossOut, v.LossIn = control.FractionOf(m.LossOut), control.FractionOf(m.LossIn)
+	v.Cost = control.CostOf(e.Cost.Total)
+	for _, t := range e.Cost.Terms {
+		v.Terms = append(v.Terms, control.Term{Name: t.Name, Cost: *control.CostOf(t.Value)})
+	}
+	return v
+}
+
+// inbound is the path on which the latest data of the peer came in.
+func (c *Core) inbound(p *peer) *control.Via {
+	var latest *path
+	var at wire.Stamp
+	for _, q := range p.sorted() {
+		if _, _, last := q.fwd.Counters.Counts(); last > at {
+			latest, at = q, last
+		}
+	}
+	if latest == nil {
+		return nil
+	}
+	via := control.Via(c.names(latest.via))
+	return &via
+}
+
+// wallClock is a time as people read it; the zero time stays.
+func wallClock(t time.Time) time.Time {
+	if t.IsZero() {
+		return t
+	}
+	return t.Round(0).UTC()
+}
