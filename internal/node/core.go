@@ -354,7 +354,7 @@ func (c *Core) memberChanged(now time.Time, id wire.NodeID) {
 	}
 	m, known := c.members.Get(id)
 	if !known {
-		c.forget(id)
+		c.forget(now, id)
 		return
 	}
 	p := c.peers[id]
@@ -396,7 +396,7 @@ const (
 )
 
 // forget removes a peer that is no member any more.
-func (c *Core) forget(id wire.NodeID) {
+func (c *Core) forget(now time.Time, id wire.NodeID) {
 	p := c.peers[id]
 	if p == nil {
 		return
@@ -407,6 +407,8 @@ func (c *Core) forget(id wire.NodeID) {
 		c.order = slices.Delete(c.order, at, at+1)
 	}
 	c.box.RemovePeer(id)
+	c.step(c.puncher.Step(now, nat.Forget{Peer: id}))
+	c.step(c.circuits.Step(now, circuit.NeighborGone{ID: id}))
 	c.dirty = true
 	c.emit(RemovePeer{ID: id})
 }

@@ -42,8 +42,7 @@ func (c *Core) punched(now time.Time) (any bool) {
 			}
 		case nat.Tell:
 			if p := c.peers[out.Peer]; p != nil {
-				message := wire.Endpoints{Punch: true, List: c.endpoints}
-				c.say(now, p, wire.KindEndpoints, message.Append(nil))
+				c.tell(now, p)
 			}
 		}
 	}
@@ -62,6 +61,22 @@ func (c *Core) probeEndpoint(now time.Time, p *peer, endpoint netip.AddrPort) {
 		return
 	}
 	c.addDirect(now, p, endpoint)
+}
+
+// tell says where this node is, or, while there is no way to say it, begins again once there is one.
+func (c *Core) tell(now time.Time, p *peer) {
+	p.meeting.untold = p.speakingPath(now) == nil
+	message := wire.Endpoints{Punch: true, List: c.endpoints}
+	c.say(now, p, wire.KindEndpoints, message.Append(nil))
+}
+
+// tellNow begins a new round of punching where the last one could not be announced.
+func (c *Core) tellNow(now time.Time, p *peer) {
+	if p.meeting.untold {
+		p.meeting.untold = false
+		c.step(c.puncher.Step(now, nat.Forget{Peer: p.id}))
+		c.wantDirect(now, p)
+	}
 }
 
 // wantDirect begins to look for a direct path to a peer that has none.

@@ -142,8 +142,14 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 		p.meeting.met = false
 		c.step(c.members.Step(now, member.Lost{Peer: p.id}))
 	}
+	if out.To == probe.Up && !p.reachable(now) {
+		c.tellNow(now, p)
+	}
 	if q.direct() && !p.reachable(now) {
 		c.tryEndpoints(now, p)
+		if p.use.level == active {
+			c.wantDirect(now, p)
+		}
 	}
 	if out.To == probe.Dead && p.use.level == active {
 		p.relays.due = now // look for more ways at once

@@ -68,9 +68,10 @@ type usage struct {
 	nextCheck time.Time
 }
 
-// meeting is the first contact with the peer in this run.
+// meeting is the contact with the peer, before and beside measurement.
 type meeting struct {
 	met       bool      // a path has been up
+	untold    bool      // it is to be told our endpoints, but there is no path yet
 	lastHello time.Time // when we last answered a frame that was not fresh
 }
 
