@@ -91,7 +91,8 @@ func TestNewcomerJoinsAndBothKnowEachOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := joined.Certificate; got.Name != "boston" || got.IPv4 != netip.MustParseAddr("10.71.0.2") || got.Node != id.ID() {
+	got := joined.Certificate
+	if got.Name != "boston" || got.IPv4 != netip.MustParseAddr("10.71.0.2") || got.Node != id.ID() {
 		t.Errorf("certificate of %s, %s", got.Name, got.IPv4)
 	}
 	if m, ok := p.set.ByName("boston"); !ok || m.ID != id.ID() {
@@ -121,7 +122,8 @@ func TestBrokenOffJoinCanBeRepeatedBySameKeysOnly(t *testing.T) {
 	p := newParty(t, 1)
 	tok, id := p.token(""), p.identity()
 	n := 0
-	_, err := p.join(start, tok, id, "boston", func() bool { n++; return n != 1 }) // the first reply is lost, and all after
+	firstReply := func() bool { n++; return n != 1 } // it is lost, and all after it
+	_, err := p.join(start, tok, id, "boston", firstReply)
 	if !errors.Is(err, ErrNobodyAnswered) || !strings.Contains(err.Error(), "192.0.2.1:51871") {
 		t.Fatalf("broken off: %v", err)
 	}

@@ -1,0 +1,396 @@
+package member
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestSetsConverge(t *testing.T) {
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			nodes := 20 + int(seed)*10
+			s := newSim(t, seed, 0)
+			s.loss, s.duplicate, s.skew = 0.2, 0.1, 5*time.Minute
+			s.grow(nodes)
+			t.Logf("%d nodes equal after %s", nodes, s.converge(10*time.Second, nodes, everybody))
+			s.publish(s.nodes[3], 7)
+			s.run(600 * time.Millisecond)
+			t.Logf("a change is everywhere after %s more", s.converge(10*time.Second, nodes, everybody))
+			m, _ := s.nodes[nodes-1].set.Get(s.nodes[3].id.ID())
+			if got := m.Record.Endpoints[0].Port(); got != 7 {
+				t.Errorf("port %d", got)
+			}
+		})
+	}
+}
+
+func TestPartitionsGoOnAndMerge(t *testing.T) {
+	s := newSim(t, 7, 30)
+	s.converge(10*time.Second, 30, everybody)
+	left := func(n *simNode) bool { return n.n < 12 || n.n == 30 }
+	right := func(n *simNode) bool { return !left(n) }
+	s.cut(func(n *simNode) int {
+		if left(n) {
+			return 1
+		}
+		return 2
+	})
+	s.run(5 * time.Second)
+	fresh := s.add("late", nil) // joins the left side
+	for _, n := range []*simNode{s.nodes[2], s.nodes[20], fresh} {
+		s.publish(n, 9)
+	}
+	s.run(time.Second)
+	s.converge(10*time.Second, 31, left)
+	s.converge(10*time.Second, 30, right)
+	s.run(10 * time.Minute)
+	s.cut(func(*simNode) int { return 0 })
+	t.Logf("merged after %s", s.converge(12*time.Second, 31, everybody))
+}
+
+func TestSameSeedSameRun(t *testing.T) {
+	runs := make([]string, 2)
+	for i := range runs {
+		s := newSim(t, 3, 20)
+		s.loss = 0.1
+		s.run(5 * time.Second)
+		runs[i] = fmt.Sprintf("%d %d %x", s.frames, s.bytes, hash("", slices.Concat(s.nodes[5].set.Records()...)))
+	}
+	if runs[0] != runs[1] {
+		t.Errorf("%s, then %s", runs[0], runs[1])
+	}
+}
+
+func TestIdleNetworkIsQuiet(t *testing.T) {
+	s := newSim(t, 5, 50)
+	s.converge(10*time.Second, 50, everybody)
+	s.run(time.Minute)
+	s.bytes, s.frames = 0, 0
+	s.run(10 * time.Minute)
+	rate := float64(s.bytes) * 8 / 600 / 50
+	t.Logf("%.0f bit/s sent by a node", rate)
+	if rate > 200 {
+		t.Errorf("%.0f bit/s sent by an idle node", rate)
+	}
+}
+
+func TestNodeThatWasAwayCatchesUp(t *testing.T) {
+	s := newSim(t, 11, 40)
+	s.converge(10*time.Second, 40, everybody)
+	away := s.nodes[39]
+	s.cut(func(n *simNode) int {
+		if n == away {
+			return 1
+		}
+		return 0
+	})
+	s.run(3 * time.Second)
+	s.grow(80) // more than fit a few messages
+	s.run(10 * time.Minute)
+	s.cut(func(*simNode) int { return 0 })
+	t.Logf("caught up after %s", s.converge(12*time.Second, 120, everybody))
+}
+
+func TestLostDiskDoesNotSilenceANode(t *testing.T) {
+	s := newSim(t, 13, 20)
+	s.run(time.Hour)
+	s.publish(s.nodes[4], 5)
+	s.converge(10*time.Second, 20, everybody)
+	n := s.nodes[4]
+	before, _ := s.nodes[7].set.Get(n.id.ID())
+	n.skew = -30 * time.Minute
+	n.set = NewSet(s.net, n.id, n.cert, rand.New(rand.NewPCG(1, 1)))
+	clear(n.met)
+	s.publish(n, 77)
+	s.step(n, Learn{s.nodes[0].own().Raw()})
+	s.run(3 * time.Second)
+	s.converge(10*time.Second, 20, everybody)
+	after, _ := s.nodes[7].set.Get(n.id.ID())
+	if after.Record.Endpoints[0].Port() != 77 || after.Record.Sequence <= before.Record.Sequence {
+		t.Errorf("others know sequence %d, %v", after.Record.Sequence, after.Record.Endpoints)
+	}
+}
+
+// lone is a set of a founder that knows boston.
+func lone(t *testing.T) (*world, *Set, Identity, *Record) {
+	t.Helper()
+	w := newWorld(t, 1)
+	id := w.identity()
+	s := NewSet(w.net, id, w.enrol(id, "founder", nil), rand.New(seeded(1)))
+	other, r := w.record("boston", 5, Statement{})
+	for _, in := range []Input{Publish{}, Learn{r.Raw()}, Met{other.ID()}} {
+		if err := s.Step(start, in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Drain(nil)
+	return w, s, other, r
+}
+
+func TestRecordsThatAreNotBelievedChangeNothing(t *testing.T) {
+	w, s, id, r := lone(t)
+	stranger := newWorld(t, 99)
+	_, foreign := stranger.record("mallory", 1, Statement{})
+	expiring := w.identity()
+	expired := w.sign(expiring, w.enrol(expiring, "old", func(c *Certificate) {
+		c.NotAfter = start.Add(time.Hour)
+	}), 1, Statement{})
+	early := w.identity()
+	future := w.sign(early, w.enrol(early, "early", func(c *Certificate) {
+		c.NotBefore = start.Add(9 * time.Minute)
+	}), 1, Statement{})
+	forger := w.identity()
+	forged := seal(forger.signing, contextRecord, r.payload)
+	wrongContext := seal(id.signing, contextCertificate, r.payload)
+
+	now := start.Add(time.Hour + 11*time.Minute)
+	before := s.Records()
+	for name, c := range map[string]struct {
+		at   time.Time
+		raw  []byte
+		want error
+	}{
+		"foreign network":       {now, foreign.Raw(), ErrForeign},
+		"expired":               {now, expired.Raw(), ErrExpired},
+		"not valid yet":         {start.Add(-2 * time.Minute), future.Raw(), ErrExpired},
+		"signed by another":     {now, bump(t, forger, r), ErrSignature},
+		"same, forged":          {now, forged, nil},
+		"other context":         {now, wrongContext, nil},
+		"older":                 {now, w.sign(id, r.Certificate, 4, Statement{Relay: RelayNever}).Raw(), nil},
+		"empty":                 {now, nil, ErrMalformed},
+		"huge":                  {now, make([]byte, MaxRecordLen+1), ErrMalformed},
+		"garbage":               {now, []byte("garbage"), ErrMalformed},
+		"certificate as record": {now, r.Certificate.Raw(), ErrMalformed},
+	} {
+		if err := s.Step(c.at, Learn{c.raw}); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if !slices.EqualFunc(before, s.Records(), slices.Equal) {
+			t.Fatalf("%s: the set has changed", name)
+		}
+	}
+}
+
+// bump is r with a higher sequence, signed by somebody else.
+func bump(t *testing.T, forger Identity, r *Record) []byte {
+	t.Helper()
+	payload, err := r.Statement.payload(r.Certificate, r.Sequence+1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seal(forger.signing, contextRecord, payload)
+}
+
+func TestAlteredRecordIsNeverBelieved(t *testing.T) {
+	w, s, _, _ := lone(t)
+	st := Statement{Endpoints: endpoints("192.0.2.1:1"), Labels: map[string]string{"site": "x"}}
+	_, r := w.record("cambridge", 1, st)
+	for i := range r.Raw() {
+		bad := slices.Clone(r.Raw())
+		bad[i] ^= 1 << (i % 8)
+		if err := s.Step(start, Learn{bad}); err == nil || s.Len() != 2 {
+			t.Fatalf("byte %d altered: %v", i, err)
+		}
+		if err := s.Step(start, Learn{r.Raw()[:i]}); err == nil {
+			t.Fatalf("cut after %d bytes: believed", i)
+		}
+	}
+	if err := s.Step(start, Learn{r.Raw()}); err != nil || s.Len() != 3 {
+		t.Fatal(err)
+	}
+}
+
+func TestContradictoryRecordsEndTheSameWay(t *testing.T) {
+	w, _, _, _ := lone(t)
+	id := w.identity()
+	c := w.enrol(id, "liar", nil)
+	a, b := w.sign(id, c, 7, Statement{Relay: RelayNever}), w.sign(id, c, 7, Statement{Relay: RelayAlways})
+	var ends [][]byte
+	for _, order := range [][]*Record{{a, b}, {b, a}, {a, b, a, b}} {
+		_, s, _, _ := lone(t)
+		for _, r := range order {
+			if err := s.Step(start, Learn{r.Raw()}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, _ := s.Get(id.ID())
+		ends = append(ends, m.Record.Raw())
+	}
+	if !slices.Equal(ends[0], ends[1]) || !slices.Equal(ends[0], ends[2]) {
+		t.Error("the order of arrival decides")
+	}
+}
+
+func TestElderKeepsADisputedNameAndAddress(t *testing.T) {
+	w := newWorld(t, 1)
+	addr := netip.MustParseAddr("10.71.9.9")
+	var records []*Record
+	for i, since := range []time.Duration{2 * time.Minute, time.Minute, time.Minute, 3 * time.Minute} {
+		id := w.identity()
+		c := w.enrol(id, "boston", func(c *Certificate) { c.NotBefore, c.IPv4 = start.Add(since), addr })
+		records = append(records, w.sign(id, c, uint64(i+1), Statement{}))
+	}
+	want := records[1]
+	if records[2].Node().Compare(want.Node()) < 0 {
+		want = records[2]
+	}
+	r := rand.New(seeded(5))
+	for range 20 {
+		id := w.identity()
+		s := NewSet(w.net, id, w.enrol(id, "own", nil), rand.New(seeded(1)))
+		conflicts := 0
+		for _, i := range r.Perm(len(records)) {
+			if err := s.Step(start, Learn{records[i].Raw()}); err != nil {
+				t.Fatal(err)
+			}
+			for _, out := range s.Drain(nil) {
+				if c, ok := out.(Conflict); ok {
+					conflicts++
+					if c.Winner == c.Loser {
+						t.Error("a node is in conflict with itself")
+					}
+				}
+			}
+		}
+		byName, _ := s.ByName("boston")
+		byAddr, _ := s.ByIPv4(addr)
+		if byName.ID != want.Node() || byAddr.ID != want.Node() || conflicts != 6 {
+			t.Fatalf("name: %s, address: %s, want %s; %d conflicts", byName.ID, byAddr.ID, want.Node(), conflicts)
+		}
+		for _, m := range s.Members() {
+			if m.ID != want.Node() && (m.Name != "" || m.IPv4.IsValid()) {
+				t.Errorf("%s has %q, %s", m.ID, m.Name, m.IPv4)
+			}
+		}
+	}
+}
+
+func TestExpiredMemberIsForgottenAndLoserTakesItsPlace(t *testing.T) {
+	w, s, _, _ := lone(t)
+	addr := netip.MustParseAddr("10.71.9.9")
+	elder, younger := w.identity(), w.identity()
+	first := w.enrol(elder, "x", func(c *Certificate) { c.IPv4, c.NotAfter = addr, start.Add(time.Hour) })
+	second := w.enrol(younger, "x", func(c *Certificate) { c.IPv4, c.NotBefore = addr, start.Add(time.Minute) })
+	for _, r := range []*Record{w.sign(elder, first, 1, Statement{}), w.sign(younger, second, 1, Statement{})} {
+		if err := s.Step(start, Learn{r.Raw()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if m, _ := s.ByName("x"); m.ID != elder.ID() {
+		t.Fatal("the elder does not have the name")
+	}
+	if err := s.Step(start.Add(2*time.Hour), Tick{}); err != nil {
+		t.Fatal(err)
+	}
+	if m, _ := s.ByName("x"); m.ID != younger.ID() || m.IPv4 != addr || s.Len() != 3 {
+		t.Errorf("%s has the name, %d members", m.ID, s.Len())
+	}
+}
+
+func TestOwnRecordIsSignedAnewOnlyIfItChanges(t *testing.T) {
+	_, s, _, _ := lone(t)
+	sequence := func() uint64 { m, _ := s.ByName("founder"); return m.Record.Sequence }
+	first := sequence()
+	now := start.Add(time.Second)
+	for range 3 {
+		if err := s.Step(now, Publish{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sequence() != first {
+		t.Error("signed anew without a change")
+	}
+	if err := s.Step(now, Publish{Statement{Relay: RelayNever}}); err != nil {
+		t.Fatal(err)
+	}
+	second := sequence()
+	if second <= first {
+		t.Error("not signed anew")
+	}
+	if err := s.Step(now.Add(time.Millisecond), Publish{Statement{Relay: RelayAlways}}); err != nil {
+		t.Fatal(err)
+	}
+	if sequence() != second {
+		t.Error("two versions within a millisecond")
+	}
+	if err := s.Step(now.Add(publishEvery), Tick{}); err != nil || sequence() <= second {
+		t.Error("the second change was forgotten", err)
+	}
+}
+
+func TestSavedSetComesBack(t *testing.T) {
+	w, s, _, _ := lone(t)
+	if err := s.Step(start.Add(2*time.Second), Tick{}); err != nil {
+		t.Fatal(err)
+	}
+	var saved [][]byte
+	for _, out := range s.Drain(nil) {
+		if save, ok := out.(Save); ok {
+			saved = save.Records
+		}
+	}
+	if len(saved) != 2 {
+		t.Fatalf("%d records saved", len(saved))
+	}
+	fresh := NewSet(w.net, s.id, s.cert, rand.New(seeded(1)))
+	if err := fresh.Step(start, Load{append(saved, []byte("damaged"))}); err != nil {
+		t.Fatal(err)
+	}
+	if fresh.Len() != 2 {
+		t.Errorf("%d members", fresh.Len())
+	}
+	for _, out := range fresh.Drain(nil) {
+		if _, ok := out.(Send); ok {
+			t.Error("something is sent on loading")
+		}
+	}
+}
+
+func TestPeerCannotCauseWorkWithoutBound(t *testing.T) {
+	w, s, id, _ := lone(t)
+	peer := id.ID()
+	keys := append([]byte{byte(kindRecord)}, peer[:]...)
+	busy, frames := 0, 0
+	for range 5000 {
+		body := message{Type: typeWant, Keys: keys}.encode()
+		if err := s.Step(start, Received{From: id.ID(), Body: body}); errors.Is(err, ErrBusy) {
+			busy++
+		}
+		frames += len(s.Drain(nil))
+	}
+	if busy == 0 || frames > creditMax {
+		t.Errorf("%d frames sent, %d messages refused", frames, busy)
+	}
+	if err := s.Step(start, Received{From: w.identity().ID(), Body: nil}); !errors.Is(err, ErrStranger) {
+		t.Errorf("stranger: %v", err)
+	}
+}
+
+func TestOtherKindsAndVersionsAreIgnored(t *testing.T) {
+	_, s, id, _ := lone(t)
+	unknown := span{Kind: kindRevocation}
+	for name, m := range map[string]message{
+		"summary": {Type: typeSummary, Spans: []summarized{{Span: unknown, Hash: 1}}},
+		"list":    {Type: typeList, Lists: []list{{Span: unknown, Heads: make([]byte, headLen)}}},
+		"items":   {Type: typeItems, Items: []rawItem{{Kind: kindRevocation, Raw: []byte("x")}}},
+		"want":    {Type: typeWant, Keys: append([]byte{byte(kindRevocation)}, make([]byte, 16)...)},
+		"advert":  {Type: typeAdvert, Heads: append([]byte{byte(kindSettings)}, make([]byte, headLen)...)},
+	} {
+		if err := s.Step(start, Received{From: id.ID(), Body: m.encode()}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if out := s.Drain(nil); len(out) > 1 { // the summary of the session
+		t.Errorf("%d answers", len(out))
+	}
+	later := encode(message{Version: 2, Type: typeSame})
+	if err := s.Step(start, Received{From: id.ID(), Body: later}); !errors.Is(err, ErrMalformed) {
+		t.Errorf("later version: %v", err)
+	}
+}
