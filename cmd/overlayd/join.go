@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -94,7 +95,7 @@ func join(ctx context.Context, dir *state.Dir, token member.Token, name string) 
 // resolve finds the addresses of the token's endpoints; it is enough if one has any.
 func resolve(ctx context.Context, endpoints []string) ([]netip.AddrPort, error) {
 	var found []netip.AddrPort
-	var errs []error
+	var failed []string
 	for _, e := range endpoints {
 		host, portText, err := net.SplitHostPort(e)
 		if err != nil {
@@ -106,14 +107,15 @@ func resolve(ctx context.Context, endpoints []string) ([]netip.AddrPort, error) 
 		}
 		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("the inviting node's address %s is not found: check this machine's DNS", e))
+			failed = append(failed, e)
 		}
 		for _, a := range addrs[:min(len(addrs), maxAddresses)] {
 			found = append(found, netip.AddrPortFrom(a.Unmap(), uint16(port)))
 		}
 	}
 	if len(found) == 0 {
-		return nil, errors.Join(errs...)
+		return nil, fmt.Errorf("no address is found for the inviting node, %s: check this machine's DNS",
+			strings.Join(failed, ", "))
 	}
 	return found, nil
 }

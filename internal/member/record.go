@@ -6,7 +6,10 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"overlayd/internal/wire"
 )
@@ -168,11 +171,16 @@ func validLabels(labels map[string]string) error {
 		return fmt.Errorf("%w: more than %d labels", ErrMalformed, MaxLabels)
 	}
 	for k, v := range labels {
-		if len(k) == 0 || len(k) > maxLabelKey || len(v) > maxLabelValue {
+		if len(k) == 0 || len(k) > maxLabelKey || len(v) > maxLabelValue || !printable(k) || !printable(v) {
 			return fmt.Errorf("%w: label", ErrMalformed)
 		}
 	}
 	return nil
+}
+
+// printable reports whether s can be shown on a terminal as it is.
+func printable(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
 // usableEndpoint reports whether ap can be sent to from elsewhere.

@@ -35,7 +35,8 @@ type Publish struct{ Statement }
 // Certified replaces this node's own certificate by a renewed one.
 type Certified struct{ Certificate *Certificate }
 
-// Learn gives the Set a record that did not come in a members message, such as that of a newcomer.
+// Learn gives the Set a record that did not come in a members message, such as that of a newcomer. If it is taken, Save
+// comes out of the same step: carried out before the newcomer is answered, it keeps the two acquainted through a crash.
 type Learn struct{ Record []byte }
 
 // Met says that Peer, a member, can be sent to from now on.
@@ -148,7 +149,10 @@ func (s *Set) Step(now time.Time, in Input) error {
 	case Certified:
 		err = s.certified(in.Certificate)
 	case Learn:
-		_, err = s.learn(now, in.Record, wire.NodeID{}, true)
+		var fresh bool
+		if fresh, err = s.learn(now, in.Record, wire.NodeID{}, true); fresh {
+			s.saveAt = now
+		}
 	case Met:
 		err = s.met(now, in.Peer)
 	case Lost:
@@ -320,8 +324,12 @@ func (s *Set) remove(now time.Time, id wire.NodeID) {
 	s.touch(now)
 }
 
-// expire removes every other member whose certificate is not valid any more.
+// expire removes every other member whose certificate is not valid any more. If this node's own is not either, it is
+// rather the clock that is wrong, and a node that forgot everybody would not find back.
 func (s *Set) expire(now time.Time) {
+	if !s.cert.ValidAt(now) {
+		return
+	}
 	for _, id := range slices.Clone(s.order) {
 		if id != s.self && !s.items[id].record.Certificate.ValidAt(now) {
 			s.remove(now, id)

@@ -293,6 +293,33 @@ func TestExpiredMemberIsForgottenAndLoserTakesItsPlace(t *testing.T) {
 	}
 }
 
+func TestWrongClockDoesNotMakeANodeForgetEverybody(t *testing.T) {
+	_, s, _, _ := lone(t)
+	if err := s.Step(start.Add(10*Validity), Tick{}); err != nil || s.Len() != 2 {
+		t.Errorf("%d members, %v", s.Len(), err)
+	}
+}
+
+func TestNewcomerIsStoredAtOnce(t *testing.T) {
+	w, s, _, _ := lone(t)
+	_, r := w.record("cambridge", 1, Statement{})
+	if err := s.Step(start, Learn{r.Raw()}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(s.Drain(nil), func(o Output) bool { _, ok := o.(Save); return ok }) {
+		t.Error("not saved in the same step")
+	}
+}
+
+func TestLabelsCannotHoldControlCharacters(t *testing.T) {
+	w := newWorld(t, 1)
+	id := w.identity()
+	c := w.enrol(id, "boston", nil)
+	if _, err := SignRecord(id, c, 1, Statement{Labels: map[string]string{"site": "a\x1b[31m"}}); err == nil {
+		t.Error("an escape sequence was signed")
+	}
+}
+
 func TestOwnRecordIsSignedAnewOnlyIfItChanges(t *testing.T) {
 	_, s, _, _ := lone(t)
 	sequence := func() uint64 { m, _ := s.ByName("founder"); return m.Record.Sequence }
@@ -326,8 +353,14 @@ func TestOwnRecordIsSignedAnewOnlyIfItChanges(t *testing.T) {
 
 func TestSavedSetComesBack(t *testing.T) {
 	w, s, _, _ := lone(t)
-	if err := s.Step(start.Add(2*time.Second), Tick{}); err != nil {
-		t.Fatal(err)
+	now := start.Add(time.Second)
+	for _, step := range []struct {
+		at time.Time
+		in Input
+	}{{now, Publish{Statement{Relay: RelayNever}}}, {now.Add(saveDelay), Tick{}}} {
+		if err := s.Step(step.at, step.in); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var saved [][]byte
 	for _, out := range s.Drain(nil) {

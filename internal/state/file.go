@@ -113,7 +113,7 @@ func (d *Dir) damaged(f file, err error) error {
 	}
 	kept, moveErr := d.aside(f.name)
 	if moveErr != nil {
-		return errors.Join(err, moveErr)
+		return fmt.Errorf("the file %s is not usable (%w), and stays where it is: %w", path, err, moveErr)
 	}
 	return fmt.Errorf("the file %s was not usable (%w) and is kept as %s: start again, %s", path, err, kept, f.help)
 }
