@@ -64,6 +64,7 @@ type Host struct {
 	seen      map[*Host]map[uint64]bool
 	seq       uint64
 	Switches  []Switch
+	Control   uint64 // bytes of control traffic sent, with UDP and IPv4 headers
 	outputs   []node.Output
 }
 
@@ -213,6 +214,12 @@ func (h *Host) schedule() {
 // transmit sends a datagram on a hop.
 func (h *Host) transmit(hop fwd.Hop, d datagram) {
 	d.from, d.to, d.label = h.address, hop.Addr, uint64(hop.Label)
+	if d.control != nil {
+		h.Control += uint64(len(d.control) + ipv4Header + udpHeader)
+		if hop.Label != 0 {
+			h.Control += wire.LabelHeaderLen
+		}
+	}
 	if h.nat != nil {
 		h.nat.out(d)
 		return
@@ -242,7 +249,11 @@ func (h *Host) Send(to *Host) uint64 {
 	return h.seq
 }
 
-const packetLen = 200 // bytes of every data packet
+const (
+	packetLen  = 200 // bytes of every data packet
+	ipv4Header = 20
+	udpHeader  = 8
+)
 
 func (h *Host) copy(path *fwd.Path, p *packet) {
 	if path != nil {

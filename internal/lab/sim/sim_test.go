@@ -109,11 +109,21 @@ func triangle(seed uint64, o ...Options) (n *Net, belmont, cambridge, boston *Ho
 	for _, h := range []*Host{belmont, cambridge, boston} {
 		h.Start()
 	}
-	n.Check = func() { hold(n) }
+	n.Check = holding(n)
 	return n, belmont, cambridge, boston
 }
 
-// hold checks the invariants after every event.
+// holding checks the invariants every 10 ms of virtual time, between events.
+func holding(n *Net) func() {
+	var last time.Time
+	return func() {
+		if n.now.Sub(last) >= 10*time.Millisecond {
+			last = n.now
+			hold(n)
+		}
+	}
+}
+
 func hold(n *Net) {
 	for _, h := range n.hosts {
 		if h.table == nil {
