@@ -318,7 +318,12 @@ func (n *Node) goodbye() {
 
 // configure sets up the interface; what could only be done in part is logged.
 func (n *Node) configure(addrs, routes []netip.Prefix) error {
-	return osnet.Configure(n.cfg.Interface, addrs, routes)
+	err := osnet.Configure(n.cfg.Interface, addrs, routes)
+	if errors.Is(err, osnet.ErrNoIPv6) {
+		n.log.Warn("the overlay works without IPv6", "err", err)
+		return nil
+	}
+	return err
 }
 
 // watchUnderlay keeps the core informed of the addresses of this host.
