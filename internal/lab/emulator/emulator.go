@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,7 +36,7 @@ type Emulator struct {
 	// Owned by the thread.
 	network  *Network
 	free     [][]byte
-	taps     map[Site]Tap
+	taps     map[Site][]*Tap
 	lateness Lateness
 	counts   Counts
 
@@ -67,7 +68,7 @@ func Start(uplinks []Uplink, seed uint64) (*Emulator, error) {
 		wake:    wake,
 		done:    make(chan struct{}),
 		network: NewNetwork(len(uplinks), seed),
-		taps:    make(map[Site]Tap),
+		taps:    make(map[Site][]*Tap),
 		counts:  Counts{ByFate: make(map[Fate]uint64)},
 	}
 	for i, u := range uplinks {
@@ -106,15 +107,12 @@ func (e *Emulator) Change(f func(now Instant, n *Network)) time.Time {
 	return at
 }
 
-// SetTap shows every packet of a site to t; nil ends it.
-func (e *Emulator) SetTap(s Site, t Tap) {
-	e.call(func() {
-		if t == nil {
-			delete(e.taps, s)
-			return
-		}
-		e.taps[s] = t
-	})
+// AddTap shows every packet of a site to t until remove is called.
+func (e *Emulator) AddTap(s Site, t Tap) (remove func()) {
+	e.call(func() { e.taps[s] = append(e.taps[s], &t) })
+	return func() {
+		e.call(func() { e.taps[s] = slices.DeleteFunc(e.taps[s], func(have *Tap) bool { return have == &t }) })
+	}
 }
 
 // Report is how late packets have been delivered so far, and what became of them.
@@ -199,8 +197,8 @@ func (e *Emulator) read(from Site) {
 			return
 		}
 		b = b[:n]
-		if tap := e.taps[from]; tap != nil {
-			tap(true, b)
+		for _, tap := range e.taps[from] {
+			(*tap)(true, b)
 		}
 		to, ok := e.sites[destination(b)]
 		if !ok {
@@ -222,8 +220,8 @@ func (e *Emulator) deliver() {
 		}
 		e.counts.ByFate[r.Fate]++
 		if r.Fate == Delivered {
-			if tap := e.taps[r.To]; tap != nil {
-				tap(false, r.Data)
+			for _, tap := range e.taps[r.To] {
+				(*tap)(false, r.Data)
 			}
 			if _, err := unix.Write(e.uplinks[r.To].TUN, r.Data); err != nil {
 				e.counts.Refused++

@@ -44,7 +44,12 @@ type Record struct {
 	duplicates atomic.Int64
 	reordered  atomic.Int64
 	refused    atomic.Int64
-	highest    int64 // owned by the receiver: the highest number seen, plus 1
+	gap        time.Duration
+	onGap      func(from, to time.Duration)
+
+	// Owned by the receiver.
+	highest int64 // the highest number seen, plus 1
+	latest  int64 // the latest arrival
 }
 
 // NewRecord is a record for a flow of the given length at most; its times are since epoch.
@@ -57,6 +62,10 @@ func NewRecord(epoch time.Time, every, length time.Duration) (*Record, error) {
 		every: every, epoch: epoch, sent: make([]atomic.Int64, n), arrived: make([]atomic.Int64, n),
 	}, nil
 }
+
+// OnGap calls f, from the receiver's goroutine, whenever two successive arrivals are further apart than the gap. It is
+// set before the flow starts.
+func (r *Record) OnGap(gap time.Duration, f func(from, to time.Duration)) { r.gap, r.onGap = gap, f }
 
 // Series is the record as it is now.
 func (r *Record) Series() Series {

@@ -91,7 +91,12 @@ func (r *Record) arrive(number uint64, wall int64) {
 		r.duplicates.Add(1)
 		return
 	}
-	r.arrived[number].Store(r.since(wall))
+	at := r.since(wall)
+	r.arrived[number].Store(at)
+	if r.onGap != nil && r.latest != 0 && at-r.latest > int64(r.gap) {
+		r.onGap(time.Duration(r.latest), time.Duration(at))
+	}
+	r.latest = max(r.latest, at)
 	if int64(number)+1 < r.highest {
 		r.reordered.Add(1)
 	}

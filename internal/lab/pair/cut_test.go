@@ -150,3 +150,17 @@ func TestStalledProcessSuspectsNobody(t *testing.T) {
 		}
 	}
 }
+
+func TestIdlePeersTakeTurns(t *testing.T) {
+	s := New(1, Symmetric(40*ms))
+	for _, e := range []*End{s.A, s.B} {
+		e.frozen = true
+		e.step(probe.SetActive{Active: false})
+		e.step(probe.SetRate{ID: e.base, Rate: probe.Idle})
+	}
+	s.Run(time.Hour)
+	t.Logf("%d and %d probes in an hour", s.A.Pings, s.B.Pings)
+	if n := s.A.Pings + s.B.Pings; n < 3600/25 || n > 3600/21 || s.A.State(0) != probe.Up || s.B.State(0) != probe.Up {
+		t.Errorf("%d probes in an hour, %s %s", n, s.A.State(0), s.B.State(0))
+	}
+}

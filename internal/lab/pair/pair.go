@@ -48,6 +48,8 @@ type Pipe struct {
 	DataLoss float64 // of data alone
 	Cut      bool
 	Queue    *Queue
+
+	last time.Duration // when the latest packet comes out: none overtakes another
 }
 
 // Path is a path between the nodes: Out from A to B, In from B to A.
@@ -137,7 +139,8 @@ func (s *Sim) carry(p *Pipe, size int, data bool, f func()) {
 	if !ok || lost || p.Cut {
 		return
 	}
-	out := s.now + wait + time.Duration(float64(p.Delay)*vary)
+	out := max(p.last, s.now+wait+time.Duration(float64(p.Delay)*vary))
+	p.last = out
 	s.At(out, func() {
 		if !p.Cut {
 			f()
@@ -189,6 +192,7 @@ type End struct {
 	Changes  []Change
 	Pings    int
 
+	frozen   bool // selections change no rates
 	name     string
 	sim      *Sim
 	peer     *End
@@ -366,7 +370,8 @@ func selectable(id wire.PathID, via []wire.NodeID, m probe.Measurement) pathsele
 	return pathselect.Path{
 		ID: id, Via: via, State: pathselect.State(m.State), Since: m.Since, Why: m.Why,
 		Samples: m.Samples, RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT,
-		LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossRecentLow: m.LossRecentLow, LossProbes: m.LossOutProbes,
+		LossOut: m.LossOut, LossOutLow: m.LossOutLow,
+		LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow, LossProbes: m.LossOutProbes,
 	}
 }
 
@@ -397,6 +402,9 @@ func (e *End) apply(sel *pathselect.Selection) {
 		e.sim.note(e, "selects path %d: %s", next.Selected, sel.Reason)
 	}
 	e.flow = next
+	if e.frozen {
+		return
+	}
 	for i := range e.sim.Paths {
 		id := e.base + wire.PathID(i)
 		rate := probe.Recent

@@ -1,0 +1,271 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"overlayd/internal/lab/meter"
+	"overlayd/internal/lab/scenario"
+)
+
+// trial is one run of a scenario.
+type trial struct {
+	scenario *scenario.Scenario
+	line     scenario.Timeline
+	seed     uint64
+	tools    tools
+	dir      string // of the nodes' states and logs
+	verbose  bool
+	journal  *journal
+
+	world    *world
+	nodes    map[string]*node
+	watchers map[string]*watcher
+	history  *history
+	epoch    time.Time // the start of the time line
+	meters   *meters
+	secret   *secret
+
+	mu        sync.Mutex // guards what follows
+	transfers map[string]transferResult
+	captures  map[string]*capture // by the name of the expectation
+	errs      []error             // what went wrong beside the expectations
+	running   sync.WaitGroup      // transfers
+}
+
+// transferResult is how a transfer went.
+type transferResult struct {
+	goodput meter.Goodput
+	err     error
+}
+
+// The bounds on what must not take for ever.
+const (
+	joinPatience  = 30 * time.Second
+	readyPatience = 30 * time.Second
+	settle        = time.Second     // after the end, for what is still under way
+	transferSlack = 5 * time.Second // beyond a transfer's own time
+)
+
+// run runs the trial and returns what it found. An error says that there is no finding.
+func (t *trial) run(ctx context.Context, hold func(context.Context)) (result Result, err error) {
+	if t.line, err = t.scenario.Timeline(t.seed); err != nil {
+		return Result{}, err
+	}
+	t.world, err = newWorld(t.scenario, t.seed, hold != nil)
+	if err != nil {
+		return Result{}, err
+	}
+	defer func() { err = errors.Join(err, t.world.close()) }()
+	t.makeNodes()
+	began := time.Now()
+	if err := t.enrol(ctx); err != nil {
+		return Result{}, err
+	}
+	unwatch := t.observe(ctx)
+	defer unwatch()
+	if err := t.awaitPaths(ctx); err != nil {
+		return Result{}, err
+	}
+	t.journal.note(0, "ready", fmt.Sprintf("%d nodes, set up in %.1f s", len(t.nodes), time.Since(began).Seconds()))
+
+	if err := t.follow(ctx); err != nil {
+		return Result{}, err
+	}
+	if hold != nil {
+		hold(ctx)
+	}
+	result = t.judge()
+	unwatch()
+	result.Nodes = t.shutDown()
+	result.Faults = t.faults()
+	result.Pass = result.Pass && len(result.Faults) == 0
+	result.Timeline = t.journal.sorted()
+	return result, nil
+}
+
+// makeNodes prepares a node for every site.
+func (t *trial) makeNodes() {
+	t.nodes = make(map[string]*node)
+	t.watchers = make(map[string]*watcher)
+	t.history = newHistory()
+	t.secret = newSecret(t.seed)
+	t.transfers = make(map[string]transferResult)
+	t.captures = make(map[string]*capture)
+	level := "info"
+	if t.verbose {
+		level = "debug"
+	}
+	for _, st := range t.world.order {
+		t.nodes[st.name] = &node{
+			site: st, tools: t.tools, spawner: t.world.spawner, level: level, dir: filepath.Join(t.dir, st.name),
+		}
+	}
+}
+
+// enrol makes the network, lets every node join it and starts those that begin started.
+func (t *trial) enrol(ctx context.Context) error {
+	founder := t.nodes[t.scenario.Founder]
+	for _, n := range t.nodes {
+		if err := os.MkdirAll(n.dir, 0o700); err != nil {
+			return err
+		}
+	}
+	if err := founder.found(ctx); err != nil {
+		return err
+	}
+	if err := founder.start(); err != nil {
+		return err
+	}
+	if err := founder.poll(ctx, readyPatience, func(ctx context.Context) error {
+		_, err := founder.status(ctx)
+		return err
+	}); err != nil {
+		return err
+	}
+	for _, spec := range t.scenario.Sites {
+		n := t.nodes[spec.Name]
+		if n == founder {
+			continue
+		}
+		if err := n.join(ctx, founder); err != nil {
+			return err
+		}
+		if spec.Down {
+			continue
+		}
+		if err := n.start(); err != nil {
+			return err
+		}
+	}
+	return founder.poll(ctx, joinPatience, t.learnAddresses)
+}
+
+// learnAddresses reads from the founder which address every node has.
+func (t *trial) learnAddresses(ctx context.Context) error {
+	s, err := t.nodes[t.scenario.Founder].status(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range s.Members {
+		for _, addr := range m.Addresses {
+			if n := t.nodes[m.Name]; n != nil && addr.Is4() {
+				n.overlay = addr
+			}
+		}
+	}
+	for name, n := range t.nodes {
+		if !n.overlay.IsValid() {
+			return fmt.Errorf("%s knows no address of %s", t.scenario.Founder, name)
+		}
+	}
+	return nil
+}
+
+// awaitPaths waits until every node that runs has a path to every other that does.
+func (t *trial) awaitPaths(ctx context.Context) error {
+	for _, n := range t.nodes {
+		if !n.running() && n.process == nil {
+			continue
+		}
+		err := n.poll(ctx, readyPatience, func(context.Context) error {
+			up := peersUp(t.watchers[n.site.name].latest())
+			for _, other := range t.nodes {
+				if other != n && other.running() && !up[other.site.name] {
+					return fmt.Errorf("it has no path to %s", other.site.name)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// follow goes through the time line.
+func (t *trial) follow(ctx context.Context) error {
+	t.epoch = time.Now()
+	t.history.begin(t.epoch)
+	var err error
+	if t.meters, err = t.startMeters(); err != nil {
+		return err
+	}
+	defer t.meters.close()
+	for _, timed := range t.line.Actions {
+		if err := t.sleepUntil(ctx, timed.At); err != nil {
+			return err
+		}
+		if err := t.act(ctx, timed); err != nil {
+			return fmt.Errorf("event %s: %w", timed.Event, err)
+		}
+	}
+	if err := t.sleepUntil(ctx, t.scenario.Duration); err != nil {
+		return err
+	}
+	t.meters.stop()
+	t.journal.note(time.Since(t.epoch), "end", "")
+	err = t.sleepUntil(ctx, t.scenario.Duration+settle)
+	t.running.Wait()
+	return err
+}
+
+// sleepUntil sleeps until a time of the time line, or fails when the context ends.
+func (t *trial) sleepUntil(ctx context.Context, at time.Duration) error {
+	select {
+	case <-time.After(time.Until(t.epoch.Add(at))):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// shutDown stops the nodes that run and returns what they have used.
+func (t *trial) shutDown() []Usage {
+	var all []Usage
+	for _, st := range t.world.order {
+		n := t.nodes[st.name]
+		all = append(all, n.usage())
+		if err := n.stop(); err != nil {
+			t.fault(err)
+		}
+	}
+	return all
+}
+
+// fault notes that something went wrong beside the expectations.
+func (t *trial) fault(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.errs = append(t.errs, err)
+}
+
+// faults is everything that went wrong beside the expectations.
+func (t *trial) faults() []string {
+	var all []string
+	t.mu.Lock()
+	for _, err := range t.errs {
+		all = append(all, err.Error())
+	}
+	t.mu.Unlock()
+	for _, st := range t.world.order {
+		all = append(all, t.nodes[st.name].accidents()...)
+	}
+	return slices.Compact(all)
+}
+
+// address is the address of a node's or, with underlay, a site's host.
+func (t *trial) address(name string, underlay bool) netip.Addr {
+	if underlay {
+		return t.world.sites[name].inside
+	}
+	return t.nodes[name].overlay
+}

@@ -1,0 +1,125 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"overlayd/internal/lab/scenario"
+)
+
+// watcher follows the paths of one node through `overlayctl paths --watch`, across restarts of its daemon.
+type watcher struct {
+	node *node
+	seen func(at time.Time, report pathsReport)
+
+	mu   sync.Mutex // guards last
+	last pathsReport
+}
+
+// watchInterval is how often the paths are looked at. When a selection was made is in the report itself.
+const watchInterval = 100 * time.Millisecond
+
+// watchRetry is how long to wait before another try after the daemon has gone.
+const watchRetry = 100 * time.Millisecond
+
+// run follows the paths until the context ends.
+func (w *watcher) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.follow(ctx)
+		select {
+		case <-time.After(watchRetry):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// follow runs one overlayctl until its end.
+func (w *watcher) follow(ctx context.Context) {
+	out, in, err := os.Pipe()
+	if err != nil {
+		return
+	}
+	defer out.Close()
+	cmd := exec.Command(w.node.tools.overlayctl, "--socket", w.node.socket(), "-o", "json",
+		"paths", "--watch", "--interval", watchInterval.String())
+	cmd.Stdout, cmd.Env = in, environ()
+	p, err := w.node.spawner.Start(w.node.site.host, cmd)
+	in.Close()
+	if err != nil {
+		return
+	}
+	defer context.AfterFunc(ctx, func() { _ = p.Signal(os.Kill) })()
+	for d := json.NewDecoder(out); ; {
+		var report pathsReport
+		if d.Decode(&report) != nil {
+			break
+		}
+		w.mu.Lock()
+		w.last = report
+		w.mu.Unlock()
+		w.seen(time.Now(), report)
+	}
+	p.Kill()
+	w.mu.Lock()
+	w.last = pathsReport{}
+	w.mu.Unlock()
+}
+
+// latest is the last report; empty while the daemon does not answer.
+func (w *watcher) latest() pathsReport {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last
+}
+
+// observe starts a watcher of every node, whose findings go to the history and the journal.
+func (t *trial) observe(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	for _, n := range t.nodes {
+		w := &watcher{node: n, seen: t.sawPaths}
+		t.watchers[n.site.name] = w
+		group.Go(func() { w.run(ctx) })
+	}
+	return func() {
+		cancel()
+		group.Wait()
+	}
+}
+
+// sawPaths takes in a report.
+func (t *trial) sawPaths(at time.Time, report pathsReport) {
+	for pair, s := range t.history.add(report, at) {
+		if t.interesting(pair) {
+			t.journal.note(s.at, "path", pair.String()+"  "+s.String()+because(s.reason))
+		}
+	}
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return "  (" + reason + ")"
+}
+
+// interesting reports whether traffic or an expectation is about a pair.
+func (t *trial) interesting(pair scenario.Pair) bool {
+	for _, flow := range t.scenario.Traffic {
+		for _, d := range flow.Flow.Directions() {
+			if d == pair {
+				return true
+			}
+		}
+	}
+	for _, e := range t.scenario.Events {
+		if tcp, ok := e.Action.(scenario.TCP); ok && tcp.Flow == pair {
+			return true
+		}
+	}
+	return t.verbose
+}
