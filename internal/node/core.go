@@ -75,6 +75,7 @@ type Core struct {
 
 	endpoints []netip.AddrPort // where this node can be reached, as published
 	dirty     bool             // the forwarding table is out of date
+	fresh     *fwd.Table       // to be published
 	pings     pings
 	refused   refusals
 
@@ -185,8 +186,13 @@ func (c *Core) NextDeadline() (time.Time, bool) {
 	return next, found
 }
 
-// Drain appends what is to be done to dst and forgets it.
+// Drain appends what is to be done to dst and forgets it. The forwarding table comes first: a label that a frame tells
+// somebody of must mean something before the answer is back.
 func (c *Core) Drain(dst []Output) []Output {
+	if c.fresh != nil {
+		dst = append(dst, Publish{Table: c.fresh})
+		c.fresh = nil
+	}
 	dst = append(dst, c.out...)
 	clear(c.out)
 	c.out = c.out[:0]
@@ -251,7 +257,7 @@ func (c *Core) settle(now time.Time) {
 	}
 	if c.dirty {
 		c.dirty = false
-		c.emit(Publish{Table: c.table(now)})
+		c.fresh = c.table(now)
 	}
 }
 
@@ -432,6 +438,7 @@ func (c *Core) join(now time.Time, in Datagram, back fwd.Hop) {
 	}
 	if answer.Record != nil {
 		c.step(c.members.Step(now, member.Learn{Record: answer.Record}))
+		c.emit(SaveMembers{Records: c.members.Records(), Now: true})
 	}
 	if answer.Frame != nil {
 		c.emit(Send{Hop: back, Frame: answer.Frame})

@@ -69,8 +69,12 @@ type AddPeer struct {
 // RemovePeer takes a WireGuard peer away.
 type RemovePeer struct{ ID wire.NodeID }
 
-// SaveMembers asks for the member records to be stored.
-type SaveMembers struct{ Records [][]byte }
+// SaveMembers asks for the member records to be stored, with Now before anything that follows is done: a newcomer that was
+// told that it is known must not be forgotten in a crash.
+type SaveMembers struct {
+	Records [][]byte
+	Now     bool
+}
 
 // SaveInvitations asks for the invitations to be stored, before anything that follows is done.
 type SaveInvitations struct{ List []member.Invitation }

@@ -266,7 +266,7 @@ func event(e tunnel.Event) Input {
 	return Datagram{Class: class, Data: e.Data, Socket: e.Socket, From: e.From, Path: e.Path, At: e.At}
 }
 
-// act carries out what the core wants. The error says that invitations could not be stored: then no newcomer is answered.
+// act carries out what the core wants. The error says that something could not be stored: then no newcomer is answered.
 func (n *Node) act() (unsaved error) {
 	n.outputs = n.core.Drain(n.outputs[:0])
 	for _, out := range n.outputs {
@@ -287,7 +287,11 @@ func (n *Node) act() (unsaved error) {
 				n.log.Error("cannot remove peer", "peer", out.ID.Short(), "err", err)
 			}
 		case SaveMembers:
-			n.saver.save(out.Records)
+			if !out.Now {
+				n.saver.save(out.Records)
+			} else if unsaved = n.dir.SaveRecords(out.Records); unsaved != nil {
+				n.log.Error("cannot store the member records", "err", unsaved)
+			}
 		case SaveInvitations:
 			if unsaved = n.dir.SaveInvitations(out.List); unsaved != nil {
 				n.log.Error("cannot store the invitations", "err", unsaved)
