@@ -1,0 +1,106 @@
+package lab
+
+import (
+	"testing"
+	"time"
+
+	"overlayd/internal/lab/scenario"
+)
+
+var (
+	toBoston   = scenario.Pair{From: "belmont", To: "boston"}
+	direct     = scenario.Route{Direct: true}
+	byCamb     = scenario.Route{Via: []string{"cambridge"}}
+	historyDay = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// at is a moment of the tests' time line.
+func at(d time.Duration) time.Time { return historyDay.Add(d) }
+
+// sees is a report of Belmont's path to Boston.
+func sees(since time.Duration, switches int, candidate string, via ...string) pathsReport {
+	if via == nil {
+		via = []string{}
+	}
+	return pathsReport{Node: "belmont", Peers: []peerPaths{{
+		Peer: "boston", State: "up", Selected: &pathState{Via: via}, Since: at(since), Switches: switches,
+		Candidates: []pathState{{Via: []string{}, State: candidate}},
+	}}}
+}
+
+// exampleHistory starts direct, is cut at 5 s, goes through Cambridge from 5.1 s and returns at 9 s.
+func exampleHistory() *history {
+	h := newHistory()
+	h.add(sees(-3*time.Second, 1, "up"), at(-time.Second))
+	h.begin(at(0))
+	h.add(sees(-3*time.Second, 1, "up"), at(4*time.Second))
+	h.add(sees(5100*ms, 2, "suspect", "cambridge"), at(5200*ms))
+	h.add(sees(5100*ms, 2, "dead", "cambridge"), at(5300*ms))
+	h.add(sees(9*time.Second, 3, "up"), at(9050*ms))
+	return h
+}
+
+func TestSelectionCountsFromWhenItWasMade(t *testing.T) {
+	h := exampleHistory()
+	when, ok := h.becomes(toBoston, byCamb, 5*time.Second, 20*time.Second)
+	if !ok || when != 5100*ms {
+		t.Errorf("via cambridge from %v, %v", when, ok)
+	}
+	if when, ok := h.becomes(toBoston, direct, 6*time.Second, 20*time.Second); !ok || when != 9*time.Second {
+		t.Errorf("direct again from %v, %v", when, ok)
+	}
+	if _, ok := h.becomes(toBoston, direct, 6*time.Second, 8*time.Second); ok {
+		t.Error("direct in a window in which it is not")
+	}
+	if s, ok := h.at(toBoston, 0); !ok || !s.matches(direct) || s.at >= 0 {
+		t.Errorf("at the start: %+v, %v", s, ok)
+	}
+}
+
+func TestAlwaysSeesEverySelectionOfTheWindow(t *testing.T) {
+	h := exampleHistory()
+	if ok, other := h.always(toBoston, direct, 0, 5*time.Second); !ok {
+		t.Errorf("before the cut it is %s", other)
+	}
+	if ok, other := h.always(toBoston, direct, 0, 10*time.Second); ok || other != "via cambridge" {
+		t.Errorf("throughout: %v, %s", ok, other)
+	}
+}
+
+func TestSwitchesAndDeathsAreCountedInTheWindow(t *testing.T) {
+	h := exampleHistory()
+	for _, test := range []struct {
+		from, to         time.Duration
+		switches, deaths int
+	}{{0, 20 * time.Second, 2, 1}, {6 * time.Second, 20 * time.Second, 1, 0}, {0, 5 * time.Second, 0, 0}} {
+		s, d := h.switchesIn(toBoston, test.from, test.to), h.deathsIn(toBoston, test.from, test.to)
+		if s != test.switches || d != test.deaths {
+			t.Errorf("%v to %v: %d switches, %d deaths", test.from, test.to, s, d)
+		}
+	}
+}
+
+func TestSwitchesBetweenTwoLooksAreCounted(t *testing.T) {
+	h := exampleHistory()
+	h.add(sees(9900*ms, 5, "up"), at(10*time.Second)) // there and back
+	if n := h.switchesIn(toBoston, 9500*ms, 20*time.Second); n != 2 {
+		t.Errorf("%d switches, want 2", n)
+	}
+}
+
+func TestRestartedNodeCountsFromZero(t *testing.T) {
+	h := exampleHistory()
+	h.add(sees(12*time.Second, 1, "up", "cambridge"), at(12100*ms))
+	if n := h.switchesIn(toBoston, 11*time.Second, 20*time.Second); n != 1 {
+		t.Errorf("%d switches, want 1", n)
+	}
+}
+
+func TestNoPathMatchesNoRoute(t *testing.T) {
+	h := exampleHistory()
+	h.add(pathsReport{Node: "belmont", Peers: []peerPaths{{Peer: "boston", State: "dead"}}}, at(11*time.Second))
+	s, _ := h.at(toBoston, 12*time.Second)
+	if s.matches(direct) || s.matches(scenario.Route{Relayed: true}) || s.String() != "no path" {
+		t.Errorf("got %v", s)
+	}
+}
