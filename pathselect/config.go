@@ -9,7 +9,7 @@ type Config struct {
 
 	HoldMin, HoldMax time.Duration // how long it must have been better: between 1 s and 1.5 s
 	LossMin, LossMax time.Duration // the same where the selected path loses much: between 300 ms and 500 ms
-	HeavyLoss        float64       // what "much" is: surely more than 0.03
+	HeavyLoss        float64       // what "much" is: surely more than 0.05
 
 	MinSamples int // of each of the two paths: 5
 	Fresh      int // samples of the better one since it became so: 5, or 3 where the selected path loses much
@@ -17,7 +17,7 @@ type Config struct {
 	DampHold     time.Duration // how long a path that died must have been up again, after one death: 2 s
 	DampLoss     time.Duration // how long a path that was left for loss must have been clean: 10 s
 	DampMax      time.Duration // bound of both, which double with each repetition: 5 min
-	DampHalfLife time.Duration // of what is remembered of them: 2 min
+	DampHalfLife time.Duration // of what is remembered of them: 5 min
 }
 
 func (c Config) withDefaults() Config {
@@ -34,12 +34,12 @@ func (c Config) withDefaults() Config {
 	set(&c.DampHold, 2*time.Second)
 	set(&c.DampLoss, 10*time.Second)
 	set(&c.DampMax, 5*time.Minute)
-	set(&c.DampHalfLife, 2*time.Minute)
+	set(&c.DampHalfLife, 5*time.Minute)
 	if c.Margin <= 0 {
 		c.Margin = 0.1
 	}
 	if c.HeavyLoss <= 0 {
-		c.HeavyLoss = 0.03
+		c.HeavyLoss = 0.05
 	}
 	if c.MinSamples <= 0 {
 		c.MinSamples = 5

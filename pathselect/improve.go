@@ -69,13 +69,12 @@ func (s *Selector) wake(t time.Time) {
 // improvement is why next replaces the selected path. One that is left for its loss is remembered for it.
 func (s *Selector) improvement(selected, next *candidate) Reason {
 	r := Reason{Code: Faster, From: chosen(selected), To: chosen(next)}
-	switch lossGain := lossPenalty(selected.LossOutLow) - lossPenalty(next.LossOutLow); {
-	case s.heavy(next, selected):
+	lossGain := lossPenalty(selected.LossOutLow) - lossPenalty(next.LossOutLow)
+	switch {
+	case s.heavy(next, selected) || lossGain > millis(selected.RTT-next.RTT):
 		r.Code = Cleaner
 		selected.damp.fail(s.now, s.cfg.DampLoss, &s.cfg)
 		selected.damp.lossy = true
-	case lossGain > millis(selected.RTT-next.RTT):
-		r.Code = Cleaner
 	case next.Direct() && next.RTT >= selected.RTT:
 		r.Code = AsGood
 	}

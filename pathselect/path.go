@@ -47,20 +47,22 @@ type Path struct {
 
 	LossOut       float64
 	LossOutLow    float64 // what LossOut surely exceeds
-	LossRecentLow float64 // the same of about the last second
+	LossRecent    float64 // LossOut of about the last second
+	LossRecentLow float64 // what LossRecent surely exceeds
 	LossProbes    int     // sample size of LossOut
 }
 
 // Direct reports whether the path has no relays.
 func (p *Path) Direct() bool { return len(p.Via) == 0 }
 
-// raw is the path with its latest figures instead of the smoothed ones.
+// raw is the path with its latest figures instead of the smoothed ones. Of a loss that is certain over a longer time,
+// lately it need only be seen.
 func (p *Path) raw() Path {
 	r := *p
 	if r.RecentRTT > 0 {
 		r.RTT = r.RecentRTT
 	}
-	r.LossOutLow = r.LossRecentLow
+	r.LossOutLow = max(r.LossRecentLow, min(r.LossRecent, r.LossOutLow))
 	return r
 }
 

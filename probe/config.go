@@ -90,11 +90,17 @@ const (
 	minRing     = 8
 	jitterParts = 10 // intervals are shortened at random by up to a tenth
 
+	turnSlack = 6 // an idle peer's turn may be late by this part of the interval, which then still is below 30 s
+
 	burstProbes   = 4  // of ProbeNow
 	quickProbes   = 16 // while suspect, before falling back to the path's own rate
 	reviveProbes  = 3  // answers in a row that make a dead path up
 	crossAnswers  = 4  // answers in a row on other paths only, before their timing is taken
 	eagerAttempts = 8  // probes of a candidate before it is probed less and less often
+
+	// totalSilence is how long nothing at all must have come from the peer for what it then says to be no evidence
+	// against a single path: something that all paths share was broken, and is not any more.
+	totalSilence = 300 * time.Millisecond
 
 	boostGap     = 50 * time.Millisecond  // between probes of standbys while the path in use is suspect
 	hintGap      = 200 * time.Millisecond // between probes of a dead path or candidate that the peer is heard on

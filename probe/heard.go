@@ -40,7 +40,7 @@ func (h *heard) note(seq uint32, at instant) {
 		h.probes++
 	}
 	h.at = max(h.at, at)
-	h.in.add(at, h.last, h.probes, probeStep)
+	h.in.add(at, h.last, h.probes, probeGap, probeStep)
 }
 
 // hear enters a probe of the peer in the table, which forgets the path that was silent for longest if it is full.

@@ -36,8 +36,8 @@ func (l Loss) Low() float64 {
 }
 
 // window compares two counters that should advance alike, sent and got, over the last while. It keeps the counters at
-// marks that are at least markGap and step packets apart: at the fast rate it spans about 3 s, at slow rates as many
-// packets. Counters are modulo 2^32.
+// nine marks that are some time and some packets apart: at the fast rate of probes it spans about 3 s, at slow rates as
+// many packets. Counters are modulo 2^32.
 type window struct {
 	marks [windowMarks]mark // the oldest first
 	n     int
@@ -52,16 +52,20 @@ type mark struct {
 const (
 	windowMarks = 9
 	recentMarks = 3 // the part of a window that is recent, about 1 s at the fast rate
-	markGap     = 300 * time.Millisecond
-	probeStep   = 3
-	dataStep    = 16
-	minData     = 50 // packets, below which data proves nothing
+
+	// How far the marks of a window are apart at least. The slow one finds small losses of data.
+	probeGap, probeStep = 300 * time.Millisecond, 3
+	dataGap, dataStep   = 300 * time.Millisecond, 16
+	slowGap, slowStep   = 2 * time.Second, 16
+
+	minData    = 50 // packets, below which data proves nothing
+	maxDataAge = 20 * time.Second
 )
 
 func (w *window) reset() { *w = window{} }
 
 // add takes the counters at a time. Where they went backwards, the counting begins anew.
-func (w *window) add(at instant, sent, got, step uint32) {
+func (w *window) add(at instant, sent, got uint32, gap time.Duration, step uint32) {
 	m := mark{at, sent, got}
 	if w.n > 0 && (int32(sent-w.last.sent) < 0 || int32(got-w.last.got) < 0) {
 		w.reset()
@@ -72,7 +76,7 @@ func (w *window) add(at instant, sent, got, step uint32) {
 		return
 	}
 	newest := w.marks[w.n-1]
-	if at.sub(newest.at) < markGap || sent-newest.sent < step {
+	if at.sub(newest.at) < gap || sent-newest.sent < step {
 		return
 	}
 	if w.n == windowMarks {
@@ -83,21 +87,33 @@ func (w *window) add(at instant, sent, got, step uint32) {
 	w.n++
 }
 
-// loss is what was lost since the oldest mark, or the given number of marks ago, and over what time.
-func (w *window) loss(marks int) (Loss, time.Duration) {
+// loss is what was lost since the given number of marks ago, or since the oldest.
+func (w *window) loss(marks int) Loss {
 	if w.n == 0 {
-		return Loss{}, 0
+		return Loss{}
 	}
-	from := w.marks[max(0, w.n-marks)]
-	sent := w.last.sent - from.sent
-	lost := int32(sent - (w.last.got - from.got))
-	return Loss{Sent: int(sent), Lost: int(max(lost, 0))}, w.last.at.sub(from.at)
+	return w.since(w.marks[max(0, w.n-marks)])
 }
 
-// dataLoss is loss for counters of data, which two goroutines and a batch may put in another order than the probe whose
-// answer brought them: 2 ms worth of packets, and one, are allowed for.
-func (w *window) dataLoss(marks int) Loss {
-	l, span := w.loss(marks)
+func (w *window) since(from mark) Loss {
+	sent := w.last.sent - from.sent
+	lost := int32(sent - (w.last.got - from.got))
+	return Loss{Sent: int(sent), Lost: int(max(lost, 0))}
+}
+
+// dataLoss is loss for counters of data. Two goroutines and a batch may put them in another order than the probe whose
+// answer brought them: 2 ms worth of packets, and one, are allowed for. A path that is no longer used is not judged for
+// ever by what it once did.
+func (w *window) dataLoss(now instant, marks int) Loss {
+	first := max(0, w.n-marks)
+	for first < w.n && now.sub(w.marks[first].at) > maxDataAge {
+		first++
+	}
+	if first == w.n {
+		return Loss{}
+	}
+	l := w.since(w.marks[first])
+	span := w.last.at.sub(w.marks[first].at)
 	if l.Sent < minData || span <= 0 {
 		return Loss{}
 	}

@@ -58,18 +58,16 @@ func (p *Prober) Measure(id wire.PathID, now time.Time) (Measurement, bool) {
 }
 
 func (p *Prober) measureLoss(a *path, m *Measurement) {
-	probes, _ := a.out.loss(windowMarks)
-	data := a.data.dataLoss(windowMarks)
+	probes, data := a.out.loss(windowMarks), worse(a.data.dataLoss(p.now, windowMarks), a.slow.dataLoss(p.now, windowMarks))
 	out := worse(probes, data)
 	m.LossOut, m.LossOutLow, m.LossOutProbes = out.Rate(), out.Low(), probes.Sent
 	m.DataOut, m.DataOutLost = data.Sent, data.Lost
 
-	lately, _ := a.out.loss(recentMarks)
-	recent := worse(lately, a.data.dataLoss(recentMarks))
+	recent := worse(a.out.loss(recentMarks), a.data.dataLoss(p.now, recentMarks))
 	m.LossRecent, m.LossRecentLow = recent.Rate(), recent.Low()
 
 	if h := p.heardOf(a.owner); h != nil {
-		in, _ := h.in.loss(windowMarks)
+		in := h.in.loss(windowMarks)
 		m.LossIn, m.LossInLow, m.LossInProbes = in.Rate(), in.Low(), in.Sent
 	}
 }

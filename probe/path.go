@@ -56,6 +56,7 @@ type path struct {
 	peer   lastReport
 	out    window // probes: sent, arrived at the peer
 	data   window // data packets: sent, arrived at the peer
+	slow   window // the same over a longer time
 
 	heard   instant     // anything on the incoming direction
 	owner   wire.PathID // the peer's path that was last heard on this one
@@ -193,4 +194,11 @@ func (t *timing) restart(cross bool) {
 // jitter shortens a gap by up to a tenth, so that probes of many paths and nodes do not fall into step.
 func jitter(d time.Duration, rng *rand.Rand) time.Duration {
 	return d - time.Duration(rng.Int64N(int64(d)/jitterParts+1))
+}
+
+// forgetLoss begins the windows of outgoing losses anew.
+func (p *path) forgetLoss() {
+	p.out.reset()
+	p.data.reset()
+	p.slow.reset()
 }

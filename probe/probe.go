@@ -26,6 +26,9 @@ type Prober struct {
 	wall time.Time // of the latest Step
 	now  instant   // the same on our clock
 
+	lastFrame instant // from the peer, on any path
+	regained  instant // when the peer was last heard after a silence on all paths
+
 	graceFrom  instant // since when judging is put off; never if it is not
 	graceUntil instant
 }
@@ -33,7 +36,8 @@ type Prober struct {
 // New is a Prober without paths. The clock maps times to this node's stamps and must advance as they do; rng is the
 // source of all randomness.
 func New(cfg Config, clock func(time.Time) wire.Stamp, rng *rand.Rand) *Prober {
-	return &Prober{cfg: cfg.withDefaults(), clock: clock, rng: rng, graceFrom: never, graceUntil: never}
+	return &Prober{cfg: cfg.withDefaults(), clock: clock, rng: rng, graceFrom: never, graceUntil: never,
+		lastFrame: never, regained: never}
 }
 
 // Step takes one input at a time that must not run backwards. It fails only for an input that makes no sense, which then
@@ -97,6 +101,10 @@ func (p *Prober) PeerActive() bool { return p.peerActive }
 // at is the time of a reception on our clock, and notes if the frame waited for us.
 func (p *Prober) at(t time.Time) instant {
 	at := min(instant(p.clock(t)), p.now)
+	if at.sub(p.lastFrame) > totalSilence {
+		p.regained = at
+	}
+	p.lastFrame = max(p.lastFrame, at)
 	if p.now.sub(at) > lateTick {
 		p.grace()
 	}
@@ -210,8 +218,7 @@ func (p *Prober) peerRestarted() {
 		a.peer = lastReport{}
 		a.timing.forward = estimator{}
 		a.timing.slack = 0
-		a.out.reset()
-		a.data.reset()
+		a.forgetLoss()
 		a.suspected = p.now
 		a.streak = 0
 		a.backoff = 0
@@ -259,8 +266,7 @@ func (p *Prober) hint(on *path, at instant) {
 		p.hasten(on, max(p.now, on.lastSent.add(hintGap)))
 	case Up: // the peer has just kept NAT mappings alive: take turns
 		if on.rate == Idle && on.burst == 0 && on.lastSent != never {
-			later := min(at.add(jitter(p.cfg.Idle, p.rng)), on.lastSent.add(2*p.cfg.Idle))
-			on.next = max(on.next, later)
+			on.next = max(p.now, min(at.add(jitter(p.cfg.Idle, p.rng)), on.lastSent.add(2*p.cfg.Idle)))
 		}
 	case Suspect:
 	}

@@ -27,7 +27,8 @@ func (p *Prober) digest(reports []wire.Report, known, made, at instant) {
 			p.deliver(a, min(arrived.add(-a.timing.forward.mean), at), "data arrives", true)
 		}
 		a.peer = lastReport{known: true, at: known, seq: r.LastSeq, probes: r.Probes, data: r.Data}
-		a.out.add(p.now, r.LastSeq, r.Probes, probeStep)
+		a.out.add(p.now, r.LastSeq, r.Probes, probeGap, probeStep)
+		p.convict(a, false)
 	}
 }
 
@@ -88,7 +89,8 @@ func (p *Prober) answered(a *path, e *sentProbe, on wire.PathID, pong *wire.Pong
 	}
 	for i := range pong.Reports {
 		if r := &pong.Reports[i]; r.Path == a.id && r.LastSeq == e.seq {
-			a.data.add(at, e.tx, r.Data, dataStep)
+			a.data.add(at, e.tx, r.Data, dataGap, dataStep)
+			a.slow.add(at, e.tx, r.Data, slowGap, slowStep)
 		}
 	}
 }
@@ -103,8 +105,7 @@ func (p *Prober) revive(a *path, e *sentProbe) {
 	} else if a.streak == 0 || e.seq > a.streakAt {
 		a.streak = 1
 		a.timing = timing{}
-		a.out.reset()
-		a.data.reset()
+		a.forgetLoss()
 	}
 	a.streakAt = max(a.streakAt, e.seq)
 	p.hasten(a, p.now)
@@ -128,11 +129,10 @@ func (p *Prober) sample(a *path, e *sentProbe, same, first bool, pong *wire.Pong
 	switch {
 	case same:
 		t.crossRun = 0
-		if e.sampled {
-			return
-		}
 		if t.cross {
 			t.restart(false)
+		} else if e.sampled {
+			return
 		}
 	case !first:
 		return
@@ -159,8 +159,7 @@ func (p *Prober) change(a *path, to State, why string) {
 		a.next = min(a.next, max(p.now, a.lastSent.add(jitter(p.cfg.interval(a.rate), p.rng))))
 	case Dead:
 		a.backoff, a.streak, a.burst = deadGap, 0, 0
-		a.out.reset()
-		a.data.reset()
+		a.forgetLoss()
 	case Candidate, Suspect:
 	}
 	p.out = append(p.out, Changed{Path: a.id, From: from, To: to, Why: why})
@@ -211,9 +210,7 @@ func (p *Prober) judge(a *path) {
 		p.hasten(a, a.lastSent.add(p.cfg.quick(a.rate)/2))
 		p.boost(a)
 	case Suspect:
-		if n, dead := p.dead(a, e, wait); dead {
-			p.kill(a, fmt.Sprintf("%d probes unanswered", n))
-		}
+		p.convict(a, true)
 	case Dead:
 		if a.streak > 0 {
 			a.streak = 0
@@ -223,32 +220,37 @@ func (p *Prober) judge(a *path) {
 	}
 }
 
-// dead decides whether a suspect path is dead; n is the number of its overdue probes.
-func (p *Prober) dead(a *path, oldest *sentProbe, wait time.Duration) (n int, dead bool) {
-	denied, lastDenied := 0, oldest
+// convict declares a suspect path dead if the evidence is complete: at least DeadProbes did not arrive by the peer's own word,
+// and then data was sent in vain or nothing arrived for DeadSilence; or, where judging is not put off, no word at all.
+func (p *Prober) convict(a *path, judging bool) {
+	oldest := a.oldest()
+	if a.state != Suspect || oldest == nil {
+		return
+	}
+	wait := a.patience(&p.cfg, p.now)
 	t := &a.timing
-	margin := 4*t.forward.dev + arrivalPad
+	transit := t.forward.mean + 4*t.forward.dev + arrivalPad
+	missing := 0
+	var denied []*sentProbe
 	for seq := oldest.seq; seq != a.seq+1; seq++ {
 		e := a.sent(seq)
-		if e == nil || e.answered || p.now.sub(e.at) < wait {
-			continue
-		}
-		n++
-		if a.peer.known && t.forward.n > 0 && a.peer.at > e.at.add(t.forward.mean+margin) {
-			denied++
-			lastDenied = e
+		switch {
+		case e == nil || e.answered:
+		case e.at > p.regained && a.peer.known && t.forward.n > 0 && a.peer.at > e.at.add(transit):
+			denied = append(denied, e)
+			missing++
+		case p.now.sub(e.at) >= wait:
+			missing++
 		}
 	}
-	silence := p.now.sub(oldest.at) - wait
-	switch {
-	case n < p.cfg.DeadProbes:
-		return n, false
-	case silence >= p.cfg.Isolated:
-		return n, true
-	case denied < p.cfg.DeadProbes:
-		return n, false
-	default:
-		return n, silence >= p.cfg.DeadSilence || int32(lastDenied.tx-oldest.tx) >= minSilentData
+	dead := judging && missing >= p.cfg.DeadProbes && p.now.sub(oldest.at) >= wait+p.cfg.Isolated
+	if len(denied) >= p.cfg.DeadProbes {
+		first, last := denied[0], denied[len(denied)-1]
+		silence := a.peer.at.sub(first.at.add(transit))
+		dead = dead || silence >= p.cfg.DeadSilence || int32(last.tx-first.tx) >= minSilentData
+	}
+	if dead {
+		p.kill(a, fmt.Sprintf("%d probes unanswered", missing))
 	}
 }
 
@@ -289,6 +291,9 @@ func (p *Prober) gap(a *path) time.Duration {
 	gap := p.cfg.interval(a.rate)
 	switch a.state {
 	case Up:
+		if a.rate == Idle && p.takesTurns(a) {
+			return gap + gap/turnSlack
+		}
 	case Suspect:
 		if a.quick < quickProbes {
 			a.quick++
@@ -305,6 +310,13 @@ func (p *Prober) gap(a *path) time.Duration {
 		gap = p.deadGap(a)
 	}
 	return jitter(gap, p.rng)
+}
+
+// takesTurns reports whether the peer has lately probed the path too. One of us is enough to keep NAT mappings alive, so each
+// waits a little longer for the other than the other does.
+func (p *Prober) takesTurns(a *path) bool {
+	h := p.heardOf(a.owner)
+	return h != nil && p.now.sub(h.at) < 2*p.cfg.Idle
 }
 
 // deadGap is the time between probes of a dead path: short at first if the peer is active, then longer and longer, but
