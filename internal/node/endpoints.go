@@ -89,7 +89,7 @@ func (c *Core) wantDirect(now time.Time, p *peer) {
 
 // theirEndpoints takes a peer's word on where it is, and punches at the same time as it does.
 func (c *Core) theirEndpoints(now time.Time, p *peer, m wire.Endpoints) {
-	if m.Punch && !p.reachable(now) {
+	if m.Punch { // even if we reach it: it does not reach us
 		c.step(c.puncher.Step(now, nat.Told{Peer: p.id, Endpoints: m.List}))
 	}
 }

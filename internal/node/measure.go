@@ -301,6 +301,7 @@ func (c *Core) setLevel(now time.Time, p *peer) {
 		c.wantDirect(now, p)
 	}
 	if was == active {
+		c.step(c.puncher.Step(now, nat.Forget{Peer: p.id}))
 		c.dropUnused(now, p)
 	}
 }
