@@ -72,7 +72,7 @@ func (b *Backend) Status(context.Context) (control.Status, error) {
 			{Name: "boston", ID: "03", Addresses: addrs("10.71.0.3")},
 			{Name: "cambridge", ID: "02", Addresses: addrs("10.71.0.2"), Relay: true},
 		},
-		Admin: true, Relay: "auto", Version: "v1", PID: 7, Started: Time().Add(-90 * time.Minute), Uptime: 5400,
+		Admin: true, Relay: "auto", Version: "v1", Started: Time().Add(-90 * time.Minute), Uptime: 5400,
 		Counters: map[string]uint64{"tx_packets": 12, "bad_frames": 0},
 	}, nil
 }

@@ -1,0 +1,127 @@
+// Command overlayctl shows and controls a running overlayd through its socket.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"overlayd/config"
+	"overlayd/internal/control"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(status)
+}
+
+// run is the whole command: it returns the exit status, 0, 1 if it failed or 2 if it was called wrongly. An error is
+// one sentence on stderr.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	root := newRoot(&session{screen: newScreen(stdout, environ), stderr: stderr}, environ)
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var usage usageError
+	isUsage := errors.As(err, &usage)
+	if !errors.Is(err, errSilent) {
+		_, _ = fmt.Fprintf(stderr, "overlayctl: %s\n", clean(err.Error()))
+	}
+	if isUsage {
+		return 2
+	}
+	return 1
+}
+
+// errSilent fails a command that has already said why.
+var errSilent = errors.New("failed")
+
+// usageError is an error in how the command was called.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+// session is what every subcommand works with, once the flags are parsed.
+type session struct {
+	socket string
+	format string
+	client *control.Client
+	screen *screen
+	stderr io.Writer
+}
+
+const (
+	formatTable = "table"
+	formatJSON  = "json"
+)
+
+func (s *session) json() bool { return s.format == formatJSON }
+
+func newRoot(s *session, environ []string) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "overlayctl",
+		Short:         "Show and control a running overlayd",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("there is no command %q: overlayctl --help lists them", args[0])
+			}
+			return cmd.Help()
+		},
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			if s.format != formatTable && s.format != formatJSON {
+				return usagef("--output %q is neither table nor json", s.format)
+			}
+			s.client = control.NewClient(s.socket)
+			return nil
+		},
+		PersistentPostRun: func(*cobra.Command, []string) { s.client.Close() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w: %s --help lists the flags", err, cmd.CommandPath())
+	})
+	root.CompletionOptions.DisableDefaultCmd = true
+	flags := root.PersistentFlags()
+	flags.StringVar(&s.socket, "socket", defaultSocket(environ), "`path` of the daemon's control socket")
+	flags.StringVarP(&s.format, "output", "o", formatTable, "`form` of what is printed: table or json")
+	root.AddCommand(newInvite(s), newStatus(s), newPeers(s), newPaths(s), newPing(s), newDown(s))
+	return root
+}
+
+// defaultSocket lets OVERLAYD_SOCKET stand in for --socket, as it does for overlayd up.
+func defaultSocket(environ []string) string {
+	socket := config.DefaultSocket
+	for _, entry := range environ {
+		const prefix = "OVERLAYD_SOCKET="
+		if len(entry) > len(prefix) && entry[:len(prefix)] == prefix {
+			socket = entry[len(prefix):]
+		}
+	}
+	return socket
+}
+
+// args is cobra.RangeArgs as a usage error that names what is wanted.
+func args(least, most int, wanted string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			return usagef("%s takes %s, and was given %d arguments", cmd.CommandPath(), wanted, len(args))
+		}
+		return nil
+	}
+}

@@ -1,0 +1,189 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"overlayd/internal/control"
+)
+
+func newPaths(s *session) *cobra.Command {
+	var watch, why bool
+	var interval time.Duration
+	cmd := &cobra.Command{
+		Use:   "paths [PEER]",
+		Short: "Tell which way packets go to every peer, and why",
+		Args:  args(0, 1, "at most one peer"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var q control.PathsQuery
+			if len(args) == 1 {
+				q.Peer = args[0]
+			}
+			if watch {
+				if interval <= 0 {
+					return usagef("--interval %v is not a time to wait: take 1s", interval)
+				}
+				return s.watchPaths(cmd, q, interval, why)
+			}
+			paths, err := s.client.Paths(cmd.Context(), q)
+			if err != nil {
+				return err
+			}
+			if s.json() {
+				return s.screen.printJSON(paths, false)
+			}
+			return s.screen.print(s.pathsText(paths, why))
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVarP(&watch, "watch", "w", false, "show them again and again; with -o json, one line each time")
+	flags.DurationVar(&interval, "interval", time.Second, "`time` between two looks with --watch")
+	flags.BoolVar(&why, "why", false, "show every path with its state and the terms of its cost")
+	return cmd
+}
+
+func (s *session) watchPaths(cmd *cobra.Command, q control.PathsQuery, interval time.Duration, why bool) error {
+	ctx := cmd.Context()
+	err := s.client.Watch(ctx, q, interval, func(paths control.Paths) error {
+		if s.json() {
+			return s.screen.printJSON(paths, true)
+		}
+		head := fmt.Sprintf("%s  %s\n\n", paths.Node, paths.Time.Format(time.TimeOnly))
+		tail := ""
+		if s.screen.terminal == nil {
+			tail = "\n"
+		}
+		return s.screen.print(s.screen.clear() + head + s.pathsText(paths, why) + tail)
+	})
+	if errors.Is(err, ctx.Err()) && ctx.Err() != nil {
+		return nil // the user has seen enough
+	}
+	return err
+}
+
+func (s *session) pathsText(paths control.Paths, why bool) string {
+	if len(paths.Peers) == 0 {
+		return "no peers yet: `overlayctl invite` prints a token for the next node\n"
+	}
+	if !why {
+		return s.pathsTable(paths)
+	}
+	blocks := make([]string, len(paths.Peers))
+	for i, p := range paths.Peers {
+		blocks[i] = s.whyText(p, paths.Time)
+	}
+	return strings.Join(blocks, "\n")
+}
+
+func (s *session) pathsTable(paths control.Paths) string {
+	columns := []column{
+		{title: "PEER"},
+		{title: "STATE", style: stateStyle},
+		{title: "VIA"},
+		{title: "RTT", right: true},
+		{title: "JITTER", right: true},
+		{title: "LOSS OUT", right: true},
+		{title: "LOSS IN", right: true},
+		{title: "SINCE", right: true},
+		{title: "SWITCHES", right: true},
+		{title: "WHY"},
+	}
+	var rows [][]string
+	for _, p := range paths.Peers {
+		row := []string{p.Peer, string(p.State), none, none, none, none, none}
+		if v := p.Selected; v != nil {
+			row = []string{
+				p.Peer, string(p.State), control.ViaString(v.Via), millis(v.RTT), millis(v.Jitter), percent(v.LossOut),
+				percent(v.LossIn),
+			}
+		}
+		rows = append(rows, append(row, age(paths.Time, p.Since), fmt.Sprint(p.Switches), p.Reason))
+	}
+	return s.screen.table(columns, rows)
+}
+
+// whyText is a peer with all paths to it.
+func (s *session) whyText(p control.PeerPaths, now time.Time) string {
+	var b strings.Builder
+	way := "no path works"
+	if p.Selected != nil {
+		way = "via " + control.ViaString(p.Selected.Via)
+		if len(p.Selected.Via) == 0 {
+			way = "direct"
+		}
+	}
+	fmt.Fprintf(&b, "%s (%s): %s, %s", p.Peer, join(p.Addresses, ", "), p.State, way)
+	if p.Reason != "" && p.Reason != way {
+		fmt.Fprintf(&b, ": %s", p.Reason)
+	}
+	if p.Duplicating {
+		b.WriteString("; in doubt, so packets go out twice")
+	}
+	if p.Inbound != nil {
+		fmt.Fprintf(&b, "; inbound %s", control.ViaString(*p.Inbound))
+	}
+	head := clean(b.String()) + "\n"
+	if len(p.Candidates) == 0 {
+		return head
+	}
+	return head + indentLines(s.screen.table(whyColumns(), whyRows(p.Candidates, now)))
+}
+
+func whyColumns() []column {
+	return []column{
+		{title: "USE"},
+		{title: "VIA"},
+		{title: "STATE", style: stateStyle},
+		{title: "SINCE", right: true},
+		{title: "RTT", right: true},
+		{title: "JITTER", right: true},
+		{title: "LOSS OUT", right: true},
+		{title: "LOSS IN", right: true},
+		{title: "COST", right: true},
+		{title: "TERMS"},
+		{title: "ENDPOINT"},
+		{title: "WHY"},
+	}
+}
+
+func whyRows(candidates []control.Candidate, now time.Time) [][]string {
+	rows := make([][]string, len(candidates))
+	for i, c := range candidates {
+		role := string(c.Role)
+		if role == "" {
+			role = none
+		}
+		rows[i] = []string{
+			role, control.ViaString(c.Via), string(c.State), age(now, c.Since), millis(c.RTT), millis(c.Jitter),
+			percent(c.LossOut), percent(c.LossIn), cost(c.Cost), terms(c.Terms), c.Endpoint, c.Why,
+		}
+	}
+	return rows
+}
+
+// terms is a cost as the sum it is.
+func terms(list []control.Term) string {
+	words := make([]string, len(list))
+	for i, t := range list {
+		words[i] = fmt.Sprintf("%s %.1f", t.Name, t.Cost)
+		if t.Why != "" {
+			words[i] += " (" + t.Why + ")"
+		}
+	}
+	if len(words) == 0 {
+		return none
+	}
+	return strings.Join(words, " + ")
+}
+
+func indentLines(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString("  " + line)
+	}
+	return b.String()
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"overlayd/internal/control"
+)
+
+func newStatus(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use:   "status",
+		Short: "Describe this node and its network",
+		Args:  args(0, 0, "no argument"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			status, err := s.client.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if s.json() {
+				return s.screen.printJSON(status, false)
+			}
+			return s.screen.print(statusText(status))
+		},
+	}
+}
+
+func statusText(v control.Status) string {
+	names := make([]string, len(v.Members))
+	for i, m := range v.Members {
+		names[i] = m.Name
+	}
+	rows := [][2]string{
+		{"node", fmt.Sprintf("%s (%s)", v.Node, v.ID)},
+		{"network", fmt.Sprintf("%s (%s)", v.Network, v.NetworkID)},
+		{"addresses", join(v.Addresses, ", ")},
+		{"interface", fmt.Sprintf("%s, MTU %d", v.Interface, v.MTU)},
+		{"listen", v.Listen.String()},
+		{"endpoints", join(v.Endpoints, ", ")},
+		{"members", fmt.Sprintf("%d: %s", len(names), strings.Join(names, ", "))},
+		{"admin", yes(v.Admin)},
+		{"relay", v.Relay},
+		{"version", v.Version},
+		{"up", short(time.Duration(v.Uptime * float64(time.Second)))},
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Counters)) {
+		if n := v.Counters[name]; n != 0 {
+			rows = append(rows, [2]string{name, fmt.Sprint(n)})
+		}
+	}
+	width := 0
+	for _, r := range rows {
+		width = max(width, len(r[0]))
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&b, "%-*s  %s\n", width, clean(r[0]), clean(r[1]))
+	}
+	return b.String()
+}
+
+func newPeers(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use:   "peers",
+		Short: "List the other members of the network",
+		Args:  args(0, 0, "no argument"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			peers, err := s.client.Peers(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if s.json() {
+				return s.screen.printJSON(struct {
+					Peers control.List[control.Peer] `json:"peers"`
+				}{peers}, false)
+			}
+			if len(peers) == 0 {
+				return s.screen.print("no peers yet: `overlayctl invite` prints a token for the next node\n")
+			}
+			return s.screen.print(s.peersTable(peers, time.Now()))
+		},
+	}
+}
+
+func (s *session) peersTable(peers []control.Peer, now time.Time) string {
+	columns := []column{
+		{title: "PEER"},
+		{title: "STATE", style: stateStyle},
+		{title: "ADDRESSES"},
+		{title: "HEARD", right: true},
+		{title: "HANDSHAKE", right: true},
+		{title: "RX", right: true},
+		{title: "TX", right: true},
+		{title: "RELAYS"},
+		{title: "ENDPOINTS"},
+	}
+	var rows [][]string
+	for _, p := range peers {
+		rows = append(rows, []string{
+			p.Name, string(p.State), join(p.Addresses, ", "), age(now, p.LastHeard), age(now, p.Handshake),
+			size(p.RxBytes), size(p.TxBytes), yes(p.Relay), join(p.Endpoints, ", "),
+		})
+	}
+	return s.screen.table(columns, rows)
+}
