@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -55,7 +56,7 @@ func (n *Node) counters() map[string]uint64 {
 		"forwarded": s.Forwarded, "forward_failed": s.ForwardFailed, "send_failed": s.SendFailed, "no_path": s.NoPath,
 		"unknown_label": s.UnknownLabel, "ignored": s.Ignored, "events_dropped": s.EventsDropped, "no_peer": s.NoPeer,
 		"not_admitted": s.NotAdmitted, "control_refused": n.core.refused.n,
-		"circuits_relayed": uint64(len(n.core.relaying)), "paths": uint64(paths),
+		"circuits_relayed": uint64(len(n.core.relaying)), "paths": uint64(paths), "goroutines": uint64(runtime.NumGoroutine()),
 	}
 }
 
