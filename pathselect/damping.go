@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// damping makes a path that failed prove itself, the longer the more often it failed lately. As in RFC 2439 every failure
-// adds to a penalty that decays exponentially; other than there the penalty sets how long the path must have been
-// steady, so that a single failure costs little.
+// damping makes a path that failed prove itself, the longer the more often it failed lately. As in RFC 2439 every
+// failure adds to a penalty that decays exponentially; other than there the penalty sets how long the path must have
+// been steady, so that a single failure costs little.
 type damping struct {
 	penalty float64 // failures, decayed
 	at      time.Time

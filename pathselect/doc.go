@@ -1,5 +1,5 @@
-// Package pathselect chooses, from the measured paths to one peer, the one that carries data, those that stand by, and the
-// one that carries copies while there is doubt; and says why. It knows neither sockets nor probes.
+// Package pathselect chooses, from the measured paths to one peer, the one that carries data, those that stand by,
+// and the one that carries copies while there is doubt; and says why. It knows neither sockets nor probes.
 //
 //	measured paths ──▶ Algorithm: a cost each, in ms ──▶ Selector: what to do about it ──▶ Selection
 //
@@ -9,12 +9,12 @@
 //     dead, the best path that works takes over in the same Step.
 //   - Improvements are not. A path must be cheaper than the selected one by a relative and an absolute margin, in its
 //     smoothed and in its latest figures, for a hold time that is drawn at random, and through several samples that are
-//     younger than the claim: a queue in front of all paths shows up last on those that are probed least. The path under
+//     younger than the claim: a queue in front of all paths shows up last on those that are probed least. The one under
 //     such a claim is named in Selection.Trial, to be probed at the full rate so that both are measured alike.
 //     Great loss shortens the hold time.
 //   - The direct path wins ties, since a relayed one spends somebody else's bandwidth.
-//   - A path that died, or was left for its loss, must prove itself before it replaces a working one; each time longer, in
-//     the manner of route flap damping (RFC 2439). If nothing else works it is used all the same.
+//   - A path that died, or was left for its loss, must prove itself before it replaces a working one, each time longer,
+//     in the manner of route flap damping (RFC 2439). If nothing else works it is used all the same.
 //
 // Only the outgoing direction matters here. The peer chooses the other one.
 package pathselect

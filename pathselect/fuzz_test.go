@@ -31,10 +31,10 @@ func play(t *testing.T, b []byte) (all []Output) {
 			}
 			in = up
 		}
-		_ = s.Step(now, in)
+		err := s.Step(now, in)
 		all = append(all, s.Drain(nil)...)
 		checkSelection(t, s)
-		if d, ok := s.NextDeadline(); ok && !d.After(now) {
+		if d, ok := s.NextDeadline(); err == nil && ok && !d.After(now) {
 			t.Fatalf("deadline %v is not after %v", d, now)
 		}
 	}

@@ -4,7 +4,8 @@ import (
 	"time"
 )
 
-// improve keeps the claims of paths that are better than the selected one, and returns the cheapest whose claim is proven.
+// improve keeps the claims of paths that are better than the selected one, and returns the cheapest whose claim is
+// proven.
 func (s *Selector) improve(selected *candidate) *candidate {
 	var best *candidate
 	for _, c := range s.list {

@@ -21,8 +21,8 @@ var (
 type Input interface{ input() }
 
 type (
-	// Update brings all paths to the peer as they are measured now: after every change of a state, and several times a
-	// second while the peer is active. The Selector keeps the slices Via.
+	// Update brings all paths to the peer as they are measured now: after every change of a state, and several times
+	// a second while the peer is active. The Selector keeps the slices Via.
 	Update struct{ Paths []Path }
 	// Tick is due when NextDeadline has passed.
 	Tick struct{}
@@ -143,10 +143,11 @@ func (s *Selector) update(paths []Path) error {
 		s.observe(c, &sorted[i])
 		list = append(list, c)
 	}
-	if s.current.Selected != 0 && !slices.ContainsFunc(list, func(c *candidate) bool { return c.ID == s.current.Selected }) {
-		s.lose(s.find(s.current.Selected))
-	}
+	before := s.find(s.current.Selected)
 	s.list = list
+	if before != nil && s.find(before.ID) == nil {
+		s.lose(before)
+	}
 	return nil
 }
 
@@ -169,7 +170,9 @@ func (s *Selector) observe(c *candidate, p *Path) {
 }
 
 func (s *Selector) find(id wire.PathID) *candidate {
-	i, found := slices.BinarySearchFunc(s.list, id, func(c *candidate, id wire.PathID) int { return cmp.Compare(c.ID, id) })
+	i, found := slices.BinarySearchFunc(s.list, id, func(c *candidate, id wire.PathID) int {
+		return cmp.Compare(c.ID, id)
+	})
 	if !found {
 		return nil
 	}

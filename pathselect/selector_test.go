@@ -45,7 +45,8 @@ func TestSuspectIsDuplicatedAndDeadIsLeftInTheSameStep(t *testing.T) {
 	r.set(direct, Dead, "4 probes unanswered")
 	r.want(2)
 	r.wantReason("direct path dead: 4 probes unanswered")
-	if s := r.s.Current(); s.Duplicate != 0 || len(s.Standbys) != 0 || s.Switches != 1 || !s.Since.Equal(epoch.Add(r.now)) {
+	s := r.s.Current()
+	if s.Duplicate != 0 || len(s.Standbys) != 0 || s.Switches != 1 || !s.Since.Equal(epoch.Add(r.now)) {
 		t.Errorf("%+v", s)
 	}
 }
@@ -284,7 +285,8 @@ func TestExplain(t *testing.T) {
 		role Role
 		why  string
 	}{
-		{CarriesData, "selected"}, {StandsBy, "costs 22.0 ms more"}, {Spare, "dead: 4 probes unanswered"}, {Spare, "never answered"},
+		{CarriesData, "selected"}, {StandsBy, "costs 22.0 ms more"},
+		{Spare, "dead: 4 probes unanswered"}, {Spare, "never answered"},
 	}
 	for i, e := range r.s.Explain() {
 		if e.Role != want[i].role || e.Why != want[i].why {

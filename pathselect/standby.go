@@ -48,8 +48,8 @@ func (s *Selector) order(a, b, replaced *candidate) int {
 	return cmp.Or(cmp.Compare(s.grade(a), s.grade(b)), overlap, cmp.Compare(a.cost, b.cost), cmp.Compare(a.ID, b.ID))
 }
 
-// standbys picks up to two paths that would take over: trusted, disjoint from the selected one and from each other, and
-// cheap. One that already stands by stays unless another is better by the margins, and while it is suspect.
+// standbys picks up to two paths that would take over: trusted, disjoint from the selected one and from each other,
+// and cheap. One that already stands by stays unless another is better by the margins, and while it is suspect.
 func (s *Selector) standbys(selected *candidate) []wire.PathID {
 	if selected == nil {
 		return nil
@@ -102,8 +102,8 @@ func (s *Selector) standbyOrder(a, b, selected *candidate, picked []*candidate) 
 	)
 }
 
-// duplicate is the path that carries copies: the best one that is up while the selected one is suspect; and while that
-// loses much, the one that is about to replace it. Copies are cheaper than the doubt.
+// duplicate is the path that carries copies: the best one that is up while the selected one is suspect; and while
+// that loses much, the one that is about to replace it. Copies are cheaper than the doubt.
 func (s *Selector) duplicate(selected *candidate) wire.PathID {
 	if selected == nil {
 		return 0

@@ -23,8 +23,8 @@ func (e *estimator) add(x, initial time.Duration) {
 	e.n++
 }
 
-// minimum is the least sample of a sliding window, kept in three samples: the estimator of Kathleen Nichols that Linux
-// has as lib/win_minmax.c (there for BBR).
+// minimum is the least sample of a sliding window, kept in three samples: the estimator of Kathleen Nichols that
+// Linux has as lib/win_minmax.c (there for BBR).
 type minimum struct {
 	s [3]minSample
 }

@@ -26,8 +26,8 @@ func TestMinimumIsWindowed(t *testing.T) {
 		v, want time.Duration
 	}{
 		{0, 50 * ms, 50 * ms}, {time.Second, 40 * ms, 40 * ms}, {20 * time.Second, 60 * ms, 40 * ms},
-		{20 * time.Second, 55 * ms, 40 * ms}, {15 * time.Second, 70 * ms, 40 * ms}, {10 * time.Second, 80 * ms, 55 * ms},
-		{5 * time.Minute, 90 * ms, 90 * ms},
+		{20 * time.Second, 55 * ms, 40 * ms},
+		{15 * time.Second, 70 * ms, 40 * ms}, {10 * time.Second, 80 * ms, 55 * ms}, {5 * time.Minute, 90 * ms, 90 * ms},
 	} {
 		at = at.add(c.after)
 		m.add(at, c.v, time.Minute)

@@ -44,7 +44,8 @@ func (s *script) number() uint64 {
 func (s *script) reports() (list []wire.Report) {
 	for range s.byte() % 4 {
 		list = append(list, wire.Report{
-			Path: s.path(), LastSeq: uint32(s.number()), Probes: uint32(s.number()), Data: uint32(s.number()), Age: uint32(s.number()),
+			Path: s.path(), LastSeq: uint32(s.number()), Probes: uint32(s.number()),
+			Data: uint32(s.number()), Age: uint32(s.number()),
 		})
 	}
 	return list
@@ -54,7 +55,8 @@ func (s *script) input(now time.Time) Input {
 	at := now.Add(-time.Duration(s.byte()) * ms / 4)
 	switch s.byte() % 16 {
 	case 0, 1:
-		return AddPath{ID: s.path(), Rate: Rate(s.byte() % 5), Counts: &fakeCounts{sent: s.number(), received: s.number(), last: wire.Stamp(s.number())}}
+		counts := &fakeCounts{sent: s.number(), received: s.number(), last: wire.Stamp(s.number())}
+		return AddPath{ID: s.path(), Rate: Rate(s.byte() % 5), Counts: counts}
 	case 2:
 		return RemovePath{s.path()}
 	case 3:
@@ -83,7 +85,8 @@ func (s *script) input(now time.Time) Input {
 		p := s.pings[int(s.byte())%len(s.pings)]
 		received := wire.Stamp(s.number())
 		return PongReceived{On: p.Path, At: at, Pong: wire.Pong{
-			Path: p.Path, Seq: p.Ping.Seq, Sent: p.Ping.Sent, Received: received, Replied: received + wire.Stamp(s.byte()),
+			Path: p.Path, Seq: p.Ping.Seq, Sent: p.Ping.Sent,
+			Received: received, Replied: received + wire.Stamp(s.byte()),
 			Reports: append(s.reports(), wire.Report{Path: p.Path, LastSeq: p.Ping.Seq}),
 		}}
 	default:
@@ -137,8 +140,8 @@ func checkBounds(t *testing.T, p *Prober, now time.Time) {
 	}
 	for _, a := range p.paths {
 		m, ok := p.Measure(a.id, now)
-		if !ok || len(a.ring) > maxRing || m.RTT < 0 || m.Deviation < 0 || m.LossOut < 0 || m.LossOut > 1 || m.LossIn < 0 ||
-			m.LossIn > 1 || m.LossOutLow > 1 || m.Samples < 0 {
+		if !ok || len(a.ring) > maxRing || m.RTT < 0 || m.Deviation < 0 ||
+			m.LossOut < 0 || m.LossOut > 1 || m.LossIn < 0 || m.LossIn > 1 || m.LossOutLow > 1 || m.Samples < 0 {
 			t.Fatalf("%d probes held, %+v", len(a.ring), m)
 		}
 		if e := a.oldest(); e != nil && (e.answered || e.at <= a.delivered) {

@@ -45,7 +45,9 @@ func (h *heard) note(seq uint32, at instant) {
 
 // hear enters a probe of the peer in the table, which forgets the path that was silent for longest if it is full.
 func (p *Prober) hear(id wire.PathID, on *path, seq uint32, at instant) {
-	i, found := slices.BinarySearchFunc(p.heard, id, func(h *heard, id wire.PathID) int { return cmp.Compare(h.path, id) })
+	i, found := slices.BinarySearchFunc(p.heard, id, func(h *heard, id wire.PathID) int {
+		return cmp.Compare(h.path, id)
+	})
 	if !found {
 		if len(p.heard) >= maxHeard {
 			oldest := 0

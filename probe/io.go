@@ -72,8 +72,8 @@ func (r Rate) String() string {
 	}
 }
 
-// Counts reads the live counters of data packets on a path: sent and received so far, and when the last one was received
-// (zero: never). fwd.Counters implements it.
+// Counts reads the live counters of data packets on a path: sent and received so far, and when the last one was
+// received (zero: never). fwd.Counters implements it.
 type Counts interface {
 	Counts() (sent, received uint64, last wire.Stamp)
 }

@@ -22,8 +22,9 @@ func (l Loss) Rate() float64 {
 const z95 = 1.6449
 
 // Low is what the loss rate exceeds with 95% confidence: the lower bound of the score interval of E. B. Wilson,
-// "Probable inference, the law of succession, and statistical inference", JASA 22 (1927), one-sided. It holds for small
-// samples too. Here one loss is given away first, so that a single lost packet, which happens everywhere, is nothing.
+// "Probable inference, the law of succession, and statistical inference", JASA 22 (1927), one-sided. It holds for
+// small samples too. Here one loss is given away first, so that a single lost packet, which happens everywhere, is
+// nothing.
 func (l Loss) Low() float64 {
 	if l.Lost <= 1 || l.Sent == 0 {
 		return 0
@@ -35,9 +36,9 @@ func (l Loss) Low() float64 {
 	return max((centre-half)/(1+z95*z95/n), 0)
 }
 
-// window compares two counters that should advance alike, sent and got, over the last while. It keeps the counters at
-// nine marks that are some time and some packets apart: at the fast rate of probes it spans about 3 s, at slow rates as
-// many packets. Counters are modulo 2^32.
+// window compares two counters that should advance alike, sent and got, over the last while. It keeps the counters
+// at nine marks that are some time and some packets apart: at the fast rate of probes it spans about 3 s, at slow
+// rates as many packets. Counters are modulo 2^32.
 type window struct {
 	marks [windowMarks]mark // the oldest first
 	n     int
@@ -101,9 +102,9 @@ func (w *window) since(from mark) Loss {
 	return Loss{Sent: int(sent), Lost: int(max(lost, 0))}
 }
 
-// dataLoss is loss for counters of data. Two goroutines and a batch may put them in another order than the probe whose
-// answer brought them: 2 ms worth of packets, and one, are allowed for. A path that is no longer used is not judged for
-// ever by what it once did.
+// dataLoss is loss for counters of data. Two goroutines and a batch may put them in another order than the probe
+// whose answer brought them: 2 ms worth of packets, and one, are allowed for. A path that is no longer used is not
+// judged for ever by what it once did.
 func (w *window) dataLoss(now instant, marks int) Loss {
 	first := max(0, w.n-marks)
 	for first < w.n && now.sub(w.marks[first].at) > maxDataAge {

@@ -58,7 +58,8 @@ func (p *Prober) Measure(id wire.PathID, now time.Time) (Measurement, bool) {
 }
 
 func (p *Prober) measureLoss(a *path, m *Measurement) {
-	probes, data := a.out.loss(windowMarks), worse(a.data.dataLoss(p.now, windowMarks), a.slow.dataLoss(p.now, windowMarks))
+	probes := a.out.loss(windowMarks)
+	data := worse(a.data.dataLoss(p.now, windowMarks), a.slow.dataLoss(p.now, windowMarks))
 	out := worse(probes, data)
 	m.LossOut, m.LossOutLow, m.LossOutProbes = out.Rate(), out.Low(), probes.Sent
 	m.DataOut, m.DataOutLost = data.Sent, data.Lost

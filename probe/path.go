@@ -177,8 +177,8 @@ func (t *timing) slackNow(now instant) time.Duration {
 	return s
 }
 
-// sample takes the timing of an answer; same says that it came back on the path itself. The estimates begin anew where
-// answers change from one way back to another.
+// sample takes the timing of an answer; same says that it came back on the path itself. The estimates begin anew
+// where answers change from one way back to another.
 func (t *timing) sample(now instant, rtt, turnaround, window time.Duration) {
 	t.rtt.add(rtt, rtt/2)
 	t.wait.add(turnaround, turnaround/2)

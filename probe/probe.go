@@ -10,8 +10,8 @@ import (
 	"overlayd/internal/wire"
 )
 
-// Prober measures all paths to one peer. It is a pure state machine: the caller Steps it with inputs, and with Tick when
-// NextDeadline has passed, and carries out what Drain gives.
+// Prober measures all paths to one peer. It is a pure state machine: the caller Steps it with inputs, and with Tick
+// when NextDeadline has passed, and carries out what Drain gives.
 type Prober struct {
 	cfg   Config
 	clock func(time.Time) wire.Stamp
@@ -40,8 +40,8 @@ func New(cfg Config, clock func(time.Time) wire.Stamp, rng *rand.Rand) *Prober {
 		lastFrame: never, regained: never}
 }
 
-// Step takes one input at a time that must not run backwards. It fails only for an input that makes no sense, which then
-// changes nothing.
+// Step takes one input at a time that must not run backwards. It fails only for an input that makes no sense, which
+// then changes nothing.
 func (p *Prober) Step(now time.Time, in Input) error {
 	if p.wall.IsZero() || now.After(p.wall) {
 		p.wall = now
@@ -207,8 +207,8 @@ func (p *Prober) hasten(a *path, t instant) {
 	a.next = min(a.next, max(t, p.now))
 }
 
-// peerRestarted forgets what the peer's former life reported; the round-trip times still hold. Answers to the probes that
-// are out will not come.
+// peerRestarted forgets what the peer's former life reported; the round-trip times still hold. Answers to the probes
+// that are out will not come.
 func (p *Prober) peerRestarted() {
 	p.heard = nil
 	p.peerActive = false
@@ -272,8 +272,8 @@ func (p *Prober) hint(on *path, at instant) {
 	}
 }
 
-// answerOn says which paths an answer goes out on: the one that the probe came by and, unless our own direction of it is
-// up, our best other one.
+// answerOn says which paths an answer goes out on: the one that the probe came by and, unless our own direction of
+// it is up, our best other one.
 func (p *Prober) answerOn(on *path) []wire.PathID {
 	if on.state == Up {
 		return []wire.PathID{on.id}

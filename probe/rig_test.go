@@ -89,7 +89,8 @@ func (r *rig) pong(ping SendPing, on wire.PathID, rtt time.Duration, reports ...
 	received := wire.Stamp(sent + peerOffset + rtt/2)
 	r.now = max(r.now, sent+rtt-time.Second)
 	r.step(PongReceived{On: on, At: r.wall(), Pong: wire.Pong{
-		Path: ping.Path, Seq: ping.Ping.Seq, Sent: ping.Ping.Sent, Received: received, Replied: received, Reports: reports,
+		Path: ping.Path, Seq: ping.Ping.Seq, Sent: ping.Ping.Sent,
+		Received: received, Replied: received, Reports: reports,
 	}})
 }
 

@@ -220,8 +220,9 @@ func (p *Prober) judge(a *path) {
 	}
 }
 
-// convict declares a suspect path dead if the evidence is complete: at least DeadProbes did not arrive by the peer's own word,
-// and then data was sent in vain or nothing arrived for DeadSilence; or, where judging is not put off, no word at all.
+// convict declares a suspect path dead if the evidence is complete: at least DeadProbes did not arrive by the peer's
+// own word, and then data was sent in vain or nothing arrived for DeadSilence; or, where judging is not put off, no
+// word at all.
 func (p *Prober) convict(a *path, judging bool) {
 	oldest := a.oldest()
 	if a.state != Suspect || oldest == nil {
@@ -312,15 +313,15 @@ func (p *Prober) gap(a *path) time.Duration {
 	return jitter(gap, p.rng)
 }
 
-// takesTurns reports whether the peer has lately probed the path too. One of us is enough to keep NAT mappings alive, so each
-// waits a little longer for the other than the other does.
+// takesTurns reports whether the peer has lately probed the path too. One of us is enough to keep NAT mappings
+// alive, so each waits a little longer for the other than the other does.
 func (p *Prober) takesTurns(a *path) bool {
 	h := p.heardOf(a.owner)
 	return h != nil && p.now.sub(h.at) < 2*p.cfg.Idle
 }
 
-// deadGap is the time between probes of a dead path: short at first if the peer is active, then longer and longer, but
-// never very long while nothing else works either.
+// deadGap is the time between probes of a dead path: short at first if the peer is active, then longer and longer,
+// but never very long while nothing else works either.
 func (p *Prober) deadGap(a *path) time.Duration {
 	if a.streak > 0 { // it answered: the next answers settle it
 		return max(a.patience(&p.cfg, p.now), p.cfg.Quick)

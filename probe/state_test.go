@@ -98,8 +98,8 @@ func TestOverdueAnswerMakesSuspectAndAnyLaterAnswerMakesUp(t *testing.T) {
 	}
 }
 
-// silence runs for a while without answers on path 1; other paths are answered with a report that path 1 delivered nothing
-// since sequence last.
+// silence runs for a while without answers on path 1; other paths are answered with a report that path 1 delivered
+// nothing since sequence last.
 func (r *rig) silence(d time.Duration, report wire.Report) {
 	r.t.Helper()
 	r.run(r.now+d, func(ping SendPing) {
@@ -254,7 +254,8 @@ func TestLateTickJudgesNobodyBeforeTheQueueIsRead(t *testing.T) {
 	}
 	r.now += ms
 	at := epoch.Add(time.Duration(sent) - time.Second + 40*ms)
-	r.step(PongReceived{On: 1, At: at, Pong: wire.Pong{Path: 1, Seq: seq, Sent: wire.Stamp(sent), Received: 1, Replied: 1}})
+	pong := wire.Pong{Path: 1, Seq: seq, Sent: wire.Stamp(sent), Received: 1, Replied: 1}
+	r.step(PongReceived{On: 1, At: at, Pong: pong})
 	r.run(r.now+20*ms, r.answer)
 	r.want(1, Up)
 	if m := r.measure(1); m.RTT != 40*ms {

@@ -7,7 +7,8 @@ import (
 	"overlayd/probe"
 )
 
-// tcp is a bulk transfer from A to B: slow start, halving at a loss, selective acknowledgements that come back after back.
+// tcp is a bulk transfer from A to B: slow start, halving at a loss, selective acknowledgements that come back after
+// back.
 type tcp struct {
 	s         *Sim
 	back      time.Duration

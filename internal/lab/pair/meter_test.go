@@ -101,7 +101,8 @@ func (d distribution) at(q float64) time.Duration {
 }
 
 func (d distribution) String() string {
-	return fmt.Sprintf("p50 %v  p95 %v  max %v  (%d)", d.at(.5).Round(ms), d.at(.95).Round(ms), d.at(1).Round(ms), len(d))
+	return fmt.Sprintf("p50 %v  p95 %v  max %v  (%d)",
+		d.at(.5).Round(ms), d.at(.95).Round(ms), d.at(1).Round(ms), len(d))
 }
 
 func (s *Sim) checkNeverDeadWhileUp(t *testing.T) {

@@ -1,5 +1,5 @@
-// Package pair runs two nodes' probers and selectors against each other, over simulated paths in virtual time, as a node
-// connects them: it is where measuring and choosing are tested together. The same seed gives the same run.
+// Package pair runs two nodes' probers and selectors against each other, over simulated paths in virtual time, as a
+// node connects them: it is where measuring and choosing are tested together. The same seed gives the same run.
 //
 //	A: data, Prober, Selector  ──▶ pipe: queue, delay, jitter, loss, cuts ──▶  B
 //	                           ◀── pipe ──────────────────────────────────
@@ -19,8 +19,8 @@ import (
 	"overlayd/probe"
 )
 
-// Queue is a bottleneck that several pipes may share: packets wait for those before them, and are dropped if they would
-// wait longer than Limit.
+// Queue is a bottleneck that several pipes may share: packets wait for those before them, and are dropped if they
+// would wait longer than Limit.
 type Queue struct {
 	Rate  float64       // bytes a second
 	Limit time.Duration // of waiting
