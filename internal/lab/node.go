@@ -51,7 +51,12 @@ func (n *node) found(ctx context.Context) error {
 
 // join becomes a member by the invitation of another node, which runs.
 func (n *node) join(ctx context.Context, inviter *node) error {
-	token, err := inviter.ctl(ctx, "invite", "--name", n.site.name)
+	var token []byte
+	// A node that has just started may not know its own address yet.
+	err := inviter.poll(ctx, readyPatience, func(ctx context.Context) (err error) {
+		token, err = inviter.ctl(ctx, "invite", "--name", n.site.name)
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -115,19 +115,24 @@ func TestSaturation(t *testing.T) {
 
 // Somebody else's burst fills the queue at once; our data, if any, waits behind it.
 func TestSuddenQueue(t *testing.T) {
-	for seed := range uint64(50) {
-		uplink := &Queue{Rate: 50e6 / 8, Limit: 210 * ms}
-		direct, relayed := Symmetric(40*ms), Symmetric(50*ms, cambridge)
-		direct.Out.Queue, relayed.Out.Queue = uplink, uplink
-		s := New(seed, direct, relayed)
-		at := 10*time.Second + time.Duration(seed)*7*ms
-		s.At(at, func() { uplink.free = s.Now() + 200*ms })
-		s.Run(20 * time.Second)
-		if n := s.A.count(at, -1, probe.Dead); n > 0 {
-			t.Errorf("seed %d: %d false deaths", seed, n)
-		}
-		if n := len(s.A.switchesFrom(at)); n > 0 {
-			t.Errorf("seed %d: %v", seed, s.A.Switches)
+	for _, length := range []time.Duration{200 * ms, 500 * ms} {
+		for seed := range uint64(50) {
+			uplink := &Queue{Rate: 50e6 / 8, Limit: length + 100*ms}
+			direct, relayed := Symmetric(40*ms), Symmetric(50*ms, cambridge)
+			direct.Out.Queue, relayed.Out.Queue = uplink, uplink
+			s := New(seed, direct, relayed)
+			at := 10*time.Second + time.Duration(seed)*7*ms
+			if seed%2 == 0 {
+				newMeter(s, time.Second, 10*ms, 20*time.Second)
+			}
+			s.At(at, func() { uplink.free = s.Now() + length })
+			s.Run(20 * time.Second)
+			if n := s.A.count(at, -1, probe.Dead); n > 0 {
+				t.Errorf("queue of %v, seed %d: %d false deaths", length, seed, n)
+			}
+			if n := len(s.A.switchesFrom(at)); n > 0 {
+				t.Errorf("queue of %v, seed %d: %v", length, seed, s.A.Switches)
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package scenario
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -76,6 +77,24 @@ type Change struct {
 	Jitter  *time.Duration
 	Loss    *float64
 	Reorder *bool
+}
+
+// String writes the change as a scenario does.
+func (c Change) String() string {
+	var parts []string
+	if c.Delay != nil {
+		parts = append(parts, fmt.Sprintf("rtt %v", 2**c.Delay))
+	}
+	if c.Jitter != nil {
+		parts = append(parts, fmt.Sprintf("jitter %v", *c.Jitter))
+	}
+	if c.Loss != nil {
+		parts = append(parts, fmt.Sprintf("loss %g%%", *c.Loss*100))
+	}
+	if c.Reorder != nil {
+		parts = append(parts, fmt.Sprintf("reorder %v", *c.Reorder))
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Link is a link between two sites, or, if Any, what every direction is that no other Link names.
