@@ -65,9 +65,9 @@ type Probe struct {
 // Select holds what makes one path better than another (D9 of the design). Failures bypass all of it.
 type Select struct {
 	Algorithm Algorithm     `mapstructure:"algorithm"`
-	Hold      time.Duration `mapstructure:"hold"`   // a better path must stay better for so long
+	Hold      time.Duration `mapstructure:"hold"`   // a better path must stay better for at least so long
 	Margin    time.Duration `mapstructure:"margin"` // and be better by so much
-	Ratio     float64       `mapstructure:"ratio"`  // and by this fraction of the present cost, 0 to 1
+	Ratio     float64       `mapstructure:"ratio"`  // and by this fraction of the present cost
 }
 
 // RelayMode says whether a node carries packets between other members.
@@ -92,10 +92,7 @@ const (
 // Algorithm names a path-selection algorithm.
 type Algorithm string
 
-// The algorithms that ship.
+// The algorithms that ship; package pathselect has them.
 const (
-	AlgorithmBalanced   Algorithm = "balanced"   // round-trip time, jitter and loss together
-	AlgorithmLatency    Algorithm = "latency"    // round-trip time first
-	AlgorithmLoss       Algorithm = "loss"       // loss first
-	AlgorithmThroughput Algorithm = "throughput" // what a TCP transfer would reach
+	AlgorithmBalanced Algorithm = "balanced" // round-trip time, jitter and loss together
 )

@@ -57,7 +57,7 @@ func defaults() Config {
 			Selected: 100 * time.Millisecond, Standby: 250 * time.Millisecond, Recent: time.Second, Idle: 25 * time.Second,
 		},
 		Select: Select{
-			Algorithm: AlgorithmBalanced, Hold: 2 * time.Second, Margin: 2 * time.Millisecond, Ratio: 0.1,
+			Algorithm: AlgorithmBalanced, Hold: time.Second, Margin: 3 * time.Millisecond, Ratio: 0.1,
 		},
 	}
 }
@@ -93,7 +93,7 @@ func everySetting() (values map[string]string, want Config) {
 		"mtu": "1280", "endpoints": "203.0.113.7:51871,[2001:db8::7]:51871", "relay": "never",
 		"log::level": "debug", "log::format": "json",
 		"probe::selected": "50ms", "probe::standby": "60ms", "probe::recent": "2s", "probe::idle": "26s",
-		"select::algorithm": "latency", "select::hold": "3s", "select::margin": "4ms", "select::ratio": "0.25",
+		"select::algorithm": "balanced", "select::hold": "3s", "select::margin": "4ms", "select::ratio": "0.25",
 	}
 	want = Config{
 		State: "/s", Socket: "/r/o.sock", Listen: netip.MustParseAddrPort("192.0.2.1:7000"), Interface: "ov_1",
@@ -105,7 +105,7 @@ func everySetting() (values map[string]string, want Config) {
 			Selected: 50 * time.Millisecond, Standby: 60 * time.Millisecond, Recent: 2 * time.Second, Idle: 26 * time.Second,
 		},
 		Select: Select{
-			Algorithm: AlgorithmLatency, Hold: 3 * time.Second, Margin: 4 * time.Millisecond, Ratio: 0.25,
+			Algorithm: AlgorithmBalanced, Hold: 3 * time.Second, Margin: 4 * time.Millisecond, Ratio: 0.25,
 		},
 	}
 	return values, want
@@ -301,13 +301,13 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"relay", nil, nil, "relay: yes", `"relay" in FILE: "yes" is not auto, never or always`},
 		{
 			"algorithm", nil, nil, "select:\n  algorithm: best",
-			`"select.algorithm" in FILE: "best" is not balanced, latency, loss or throughput`,
+			`"select.algorithm" in FILE: "best" is not known: take balanced`,
 		},
 		{"mtu too small", []string{"--mtu", "576"}, nil, "", "--mtu: 576 is out of range: choose 1280 to 65000"},
 		{"mtu not whole", nil, nil, "mtu: 1400.5", `"mtu" in FILE: "1400.5" is not a whole number`},
 		{"list for a value", nil, nil, "mtu: [1400]", `"mtu" in FILE: a list stands where one value belongs`},
-		{"ratio", []string{"--select-ratio", "nan"}, nil, "", "--select-ratio: NaN is out of range: choose 0 to 1"},
-		{"hold", []string{"--select-hold", "2h"}, nil, "", "--select-hold: 2h0m0s is out of range: choose 0s to 1m0s"},
+		{"ratio", []string{"--select-ratio", "nan"}, nil, "", "--select-ratio: NaN is out of range: choose 0.01 to 1"},
+		{"hold", []string{"--select-hold", "2h"}, nil, "", "--select-hold: 2h0m0s is out of range: choose 100ms to 1m0s"},
 		{
 			"name",
 			[]string{"--name", "Belmont MA"},

@@ -58,10 +58,10 @@ func settings() []setting {
 		{key: "probe::idle", value: "25s", usage: "`interval` of probes to all other peers"},
 		{
 			key: "select::algorithm", value: string(AlgorithmBalanced),
-			usage: "what makes a path good: `balanced|latency|loss|throughput`",
+			usage: "`algorithm` that prices a path: balanced",
 		},
-		{key: "select::hold", value: "2s", usage: "`time` that another path must be better before it is taken"},
-		{key: "select::margin", value: "2ms", usage: "`time` by which it must be better"},
+		{key: "select::hold", value: "1s", usage: "`time` that another path must be better before it is taken"},
+		{key: "select::margin", value: "3ms", usage: "`time` by which it must be better"},
 		{key: "select::ratio", value: "0.1", usage: "`fraction` of the present cost by which it must be better"},
 	}
 }

@@ -72,7 +72,7 @@ func decode(from, to reflect.Type, data any) (any, error) {
 	case reflect.TypeFor[LogFormat]():
 		return oneOf(text, LogText, LogJSON)
 	case reflect.TypeFor[Algorithm]():
-		return oneOf(text, AlgorithmBalanced, AlgorithmLatency, AlgorithmLoss, AlgorithmThroughput)
+		return oneOf(text, AlgorithmBalanced)
 	}
 	return text, nil
 }
@@ -167,6 +167,9 @@ func oneOf[T ~string](text string, allowed ...T) (T, error) {
 		words[i] = string(a)
 	}
 	last := len(words) - 1
+	if last == 0 {
+		return "", bad("", "%q is not known: take %s", text, words[0])
+	}
 	return "", bad("", "%q is not %s or %s", text, strings.Join(words[:last], ", "), words[last])
 }
 
@@ -178,8 +181,12 @@ const (
 	maxIfnameLen = 15  // IFNAMSIZ less its final zero
 	minInterval  = 10 * time.Millisecond
 	maxInterval  = 5 * time.Minute
+	minHold      = 100 * time.Millisecond
 	maxHold      = time.Minute
+	minMargin    = 100 * time.Microsecond
 	maxMargin    = time.Second
+	minRatio     = 0.01
+	maxRatio     = 1
 )
 
 var nodeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -200,13 +207,13 @@ func check(c *Config) error {
 		return bad("mtu", "%d is out of range: choose %d to %d", c.MTU, minMTU, maxMTU)
 	case len(c.Endpoints) > MaxEndpoints:
 		return bad("endpoints", "%d are too many: give at most %d", len(c.Endpoints), MaxEndpoints)
-	case !(c.Select.Ratio >= 0 && c.Select.Ratio <= 1): // also catches NaN
-		return bad("select::ratio", "%g is out of range: choose 0 to 1", c.Select.Ratio)
+	case !(c.Select.Ratio >= minRatio && c.Select.Ratio <= maxRatio): // also catches NaN
+		return bad("select::ratio", "%g is out of range: choose %g to %g", c.Select.Ratio, minRatio, float64(maxRatio))
 	}
-	if err := checkRange("select::hold", c.Select.Hold, 0, maxHold); err != nil {
+	if err := checkRange("select::hold", c.Select.Hold, minHold, maxHold); err != nil {
 		return err
 	}
-	if err := checkRange("select::margin", c.Select.Margin, 0, maxMargin); err != nil {
+	if err := checkRange("select::margin", c.Select.Margin, minMargin, maxMargin); err != nil {
 		return err
 	}
 	return checkIntervals(c.Probe)
