@@ -12,8 +12,8 @@ import (
 	"overlayd/tunnel/udp"
 )
 
-// batchSize is how many packets wireguard-go hands over, and has buffers ready for, at once.
-const batchSize = conn.IdealBatchSize
+// batchSize is how many packets wireguard-go has buffers of 64 KB ready for, on each socket.
+const batchSize = 64
 
 // bind is what wireguard-go sees of the network.
 type bind struct {

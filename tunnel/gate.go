@@ -12,7 +12,7 @@ const (
 	// waitingLimit is how many packets may be inside wireguard-go for a peer that has no session.
 	waitingLimit = 16
 	// insideLimit is how many may be inside while there is one; reading waits for some to come out.
-	insideLimit = 1024
+	insideLimit = 512
 	// stalledAfter is how long it waits: if none comes out the session is lost.
 	stalledAfter = 50 * time.Millisecond
 	// trickle is how often one more is let in: it makes wireguard-go try another handshake after it gave up.
@@ -73,6 +73,17 @@ func (g *gate) Read(packets [][]byte, sizes []int, offset int) (int, error) {
 		i = end
 	}
 	return n, err
+}
+
+// Write passes packets to the TUN interface.
+func (g *gate) Write(packets [][]byte, offset int) (int, error) {
+	if len(packets) > 0 {
+		last := packets[len(packets)-1]
+		if number, socket, ok := marked(last, len(last)); ok && int(socket) < len(g.plane.backlogs) {
+			g.plane.backlogs[socket].passed(number)
+		}
+	}
+	return g.Device.Write(packets, offset)
 }
 
 // peerOf finds the peer that a packet goes to; nil if there is none.

@@ -29,6 +29,7 @@ type receiver struct {
 	last    *source
 	forward forwarder
 	told    bool // of an unknown label in this read
+	backlog *backlog
 
 	up upward
 }
@@ -49,6 +50,13 @@ func (u *upward) add(packet []byte, from conn.Endpoint) {
 	u.n++
 }
 
+// mark marks the last of the packets from the first one on.
+func (u *upward) mark(first int, b *backlog, socket uint8) {
+	if u.n > first {
+		b.hand(u.n-first, u.packets[u.n-1], u.sizes[u.n-1], socket)
+	}
+}
+
 func newReceiver(p *Plane, socket uint8) *receiver {
 	return &receiver{
 		plane:   p,
@@ -56,6 +64,7 @@ func newReceiver(p *Plane, socket uint8) *receiver {
 		reader:  p.sockets[socket].NewReader(),
 		sources: make(map[netip.AddrPort]*source),
 		forward: newForwarder(p),
+		backlog: p.backlogs[socket],
 	}
 }
 
@@ -103,15 +112,18 @@ func (r *receiver) message(table *fwd.Table, data []byte, segment int, from neti
 	}
 	direct := table.Sources[from]
 	var heard tally
-	defer func() { heard.settle(r.now) }()
+	first := r.up.n
+	defer func() { // open-coded by the compiler, without allocation
+		heard.settle(r.now)
+		r.up.mark(first, r.backlog, r.socket)
+	}()
 	for r.offset < len(data) {
 		frame := data[r.offset:min(r.offset+segment, len(data))]
 		switch wire.Classify(frame) {
 		case wire.ClassWireGuard:
-			if r.up.full() {
+			if !r.deliver(frame, r.endpoint(from)) {
 				return false
 			}
-			r.up.add(frame, r.endpoint(from))
 			if direct != nil {
 				heard.add(direct, frame, r.now)
 			}
@@ -149,16 +161,28 @@ func (r *receiver) terminal(path *fwd.Path, frame []byte, from netip.AddrPort, h
 			r.plane.count.ignored.Add(1)
 			return true
 		}
-		if r.up.full() {
+		if !r.deliver(frame, to) {
 			return false
 		}
-		r.up.add(frame, to)
 		heard.add(path, frame, r.now)
 	case wire.ClassControl:
 		r.event(EventControl, frame, from, path, path)
 	default:
 		r.plane.count.ignored.Add(1)
 	}
+	return true
+}
+
+// deliver gives a WireGuard message to wireguard-go. It returns false if there is no room in this call.
+func (r *receiver) deliver(frame []byte, from conn.Endpoint) bool {
+	if r.up.full() {
+		return false
+	}
+	if r.up.n == 0 && r.backlog.full() {
+		r.forward.flush()
+		r.backlog.wait()
+	}
+	r.up.add(frame, from)
 	return true
 }
 

@@ -47,46 +47,60 @@ type Config struct {
 
 // Plane is a running data plane. Its methods may be called from any goroutine.
 type Plane struct {
-	table   atomic.Pointer[fwd.Table]
-	clock   func() wire.Stamp
-	sockets []*udp.Socket
-	batches [2]sync.Pool // of *udp.Batch, for IPv4 and IPv6
-	events  sink
-	peers   registry
-	waiting atomic.Int64 // handshake messages that are kept for want of a path
-	device  *device.Device
-	gate    *gate
-	count   counters
+	table    atomic.Pointer[fwd.Table]
+	clock    func() wire.Stamp
+	sockets  []*udp.Socket
+	batches  [2]sync.Pool // of *udp.Batch, for IPv4 and IPv6
+	backlogs []*backlog   // for each socket
+	events   sink
+	peers    registry
+	waiting  atomic.Int64 // handshake messages that are kept for want of a path
+	device   *device.Device
+	gate     *gate
+	count    counters
 }
 
 // Open opens the sockets and starts the device. Until the first Publish there is no path to anywhere.
 func Open(cfg Config) (*Plane, error) {
-	sockets, err := udp.Listen(cfg.Listen)
+	p, err := newPlane(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open data plane: %w", err)
 	}
-	log := cfg.Log
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
+	if err := p.start(cfg); err != nil {
+		p.Close()
+		return nil, fmt.Errorf("open data plane: %w", err)
+	}
+	return p, nil
+}
+
+// newPlane makes a Plane with open sockets and no device.
+func newPlane(cfg Config) (*Plane, error) {
+	sockets, err := udp.Listen(cfg.Listen)
+	if err != nil {
+		return nil, err
 	}
 	p := &Plane{clock: cfg.Clock, sockets: sockets, events: sink{to: cfg.Events}}
 	p.table.Store(&fwd.Table{})
 	p.peers.init()
 	for _, s := range sockets {
+		p.backlogs = append(p.backlogs, newBacklog())
 		p.batches[family(s)].New = func() any { return s.NewBatch() }
 	}
 	p.gate = newGate(p, cfg.TUN)
-	p.device = device.NewDevice(p.gate, &bind{plane: p}, deviceLogger(log))
-	p.device.DisableSomeRoamingForBrokenMobileSemantics()
-	if err := p.device.IpcSet("private_key=" + hex.EncodeToString(cfg.PrivateKey[:]) + "\n"); err != nil {
-		p.Close()
-		return nil, fmt.Errorf("open data plane: %w", err)
-	}
-	if err := p.device.Up(); err != nil {
-		p.Close()
-		return nil, fmt.Errorf("open data plane: %w", err)
-	}
 	return p, nil
+}
+
+func (p *Plane) start(cfg Config) error {
+	log := cfg.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	p.device = device.NewDevice(p.gate, &bind{plane: p}, deviceLogger(log))
+	p.device.DisableSomeRoamingForBrokenMobileSemantics() // a path is chosen by the table alone
+	if err := p.device.IpcSet("private_key=" + hex.EncodeToString(cfg.PrivateKey[:]) + "\n"); err != nil {
+		return err
+	}
+	return p.device.Up()
 }
 
 // Publish makes t the forwarding table. It must not be changed afterwards.

@@ -1,0 +1,117 @@
+package tunnel
+
+import (
+	"net/netip"
+	"testing"
+
+	"golang.zx2c4.com/wireguard/conn"
+
+	"overlayd/tunnel/fwd"
+)
+
+func transports(n, size int) [][]byte {
+	var packets [][]byte
+	for i := range n {
+		packets = append(packets, transport(size, byte(i)))
+	}
+	return packets
+}
+
+func expectNoAllocations(t *testing.T, what string, run func()) {
+	t.Helper()
+	if raceEnabled {
+		t.Skip("the race detector makes sync.Pool forget")
+	}
+	if n := testing.AllocsPerRun(100, run); n != 0 {
+		t.Errorf("%s: %v allocations a batch", what, n)
+	}
+}
+
+func TestSendingDoesNotAllocate(t *testing.T) {
+	b, end, second := newBare(t, testClock), newWireEnd(t), newWireEnd(t)
+	to := b.peer(2)
+	primary := end.path(2)
+	primary.Hop.Label = 5
+	b.route(to, &fwd.Route{Primary: primary, Duplicate: second.path(2), Budget: fwd.NewBudget(1e12, 1e12)}) // not awake
+	device, packets := &bind{plane: b.Plane}, transports(40, 1400)
+	expectNoAllocations(t, "send", func() {
+		if err := device.Send(packets, to); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestReceivingDoesNotAllocate(t *testing.T) {
+	n := newNeighbourhood(t)
+	buffers, sizes, endpoints := make([][]byte, 128), make([]int, 128), make([]conn.Endpoint, 128)
+	for i := range buffers {
+		buffers[i] = make([]byte, 65535)
+	}
+	packets := transports(40, 1400)
+	inner := make([][]byte, len(packets))
+	for i, p := range packets {
+		inner[i] = labelled(0x33, p)
+	}
+	batch := n.a.socket.NewBatch()
+	for what, frames := range map[string][][]byte{"direct": packets, "out of a circuit": inner} {
+		expectNoAllocations(t, what, func() {
+			batch.Packets(n.addr(), 0, frames)
+			if _, err := n.a.socket.Send(batch); err != nil {
+				t.Error(err)
+			}
+			batch.Reset()
+			for got := 0; got < len(frames); {
+				k, err := n.in.receive(buffers, sizes, endpoints)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n.backlogs[0].passed(n.backlogs[0].handed.Load())
+				got += k
+			}
+		})
+	}
+}
+
+func TestForwardingDoesNotAllocate(t *testing.T) {
+	n := newNeighbourhood(t)
+	buffers, sizes, endpoints := [][]byte{make([]byte, 65535)}, make([]int, 1), make([]conn.Endpoint, 1)
+	frame := labelled(0x11, transport(1400, 1))
+	frames := append(transports(0, 0), frame)
+	for range 39 {
+		frames = append(frames, frame)
+	}
+	last := transport(64, 1)
+	batch := n.a.socket.NewBatch()
+	expectNoAllocations(t, "forward", func() {
+		batch.Packets(n.addr(), 0, frames)
+		batch.Packet(n.addr(), 0, last) // receive returns when there is something for wireguard-go
+		if _, err := n.a.socket.Send(batch); err != nil {
+			t.Error(err)
+		}
+		batch.Reset()
+		if _, err := n.in.receive(buffers, sizes, endpoints); err != nil {
+			t.Error(err)
+		}
+		n.backlogs[0].passed(n.backlogs[0].handed.Load())
+	})
+}
+
+func TestTheGateDoesNotAllocate(t *testing.T) {
+	b := newBare(t, testClock)
+	to := b.peer(2)
+	b.send(to, transport(64, 1))
+	packets := packetsTo(netip.MustParseAddr("10.71.0.2"), 40)
+	buffers, sizes := make([][]byte, 128), make([]int, 128)
+	for i := range buffers {
+		buffers[i] = make([]byte, 2000)
+	}
+	expectNoAllocations(t, "gate", func() {
+		for _, p := range packets {
+			b.tun.fromHost <- p
+		}
+		if _, err := b.gate.Read(buffers, sizes, 16); err != nil {
+			t.Error(err)
+		}
+		to.session.inside.Store(0)
+	})
+}
