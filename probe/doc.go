@@ -35,9 +35,11 @@
 // compare exactly, without any assumption that a path takes as long forth as back. This makes explicit negative
 // evidence possible: "by then four of my probes should have been there, and none was." With it, a path that data is
 // being sent on is dead at once, and any other after a little longer (Config.DeadSilence), since a sudden queue
-// looks the same at first and nobody is hurt by waiting. Without any word from the peer, on whatever path, it takes
-// a second: then nothing else works either; and when words come again after such a silence, only probes sent since
-// then count.
+// looks the same at first and nobody is hurt by waiting. It is taken only if another path delivers what was sent
+// after those probes: a queue that all paths go through is not held against one of them.
+//
+// Without any word from the peer, on whatever path, it takes a second: then nothing else works either; and when words
+// come again after such a silence, only probes sent since then count.
 //
 // # Answers on other paths
 //

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"overlayd/internal/wire"
@@ -245,7 +246,7 @@ func (p *Prober) convict(a *path, judging bool) {
 		}
 	}
 	dead := judging && missing >= p.cfg.DeadProbes && p.now.sub(oldest.at) >= wait+p.cfg.Isolated
-	if len(denied) >= p.cfg.DeadProbes {
+	if len(denied) >= p.cfg.DeadProbes && p.elsewhere(a, denied) {
 		first, last := denied[0], denied[len(denied)-1]
 		silence := a.peer.at.sub(first.at.add(transit))
 		dead = dead || silence >= p.cfg.DeadSilence || int32(last.tx-first.tx) >= minSilentData
@@ -253,6 +254,22 @@ func (p *Prober) convict(a *path, judging bool) {
 	if dead {
 		p.kill(a, fmt.Sprintf("%d probes unanswered", missing))
 	}
+}
+
+// elsewhere reports whether another path was up while enough of the denied probes were sent, and has delivered what was
+// sent after them. If none has, what holds the probes up may well be something that all paths go through, such as a
+// long queue; and there would be nowhere to go.
+func (p *Prober) elsewhere(a *path, denied []*sentProbe) bool {
+	for _, b := range p.paths {
+		if b == a || b.state != Up {
+			continue
+		}
+		first := slices.IndexFunc(denied, func(e *sentProbe) bool { return e.at >= b.since })
+		if last := first + p.cfg.DeadProbes - 1; first >= 0 && last < len(denied) && b.delivered >= denied[last].at {
+			return true
+		}
+	}
+	return false
 }
 
 // minSilentData is how many data packets must have been sent in vain to take the peer's word at once.

@@ -164,3 +164,30 @@ func TestIdlePeersTakeTurns(t *testing.T) {
 		t.Errorf("%d probes in an hour, %s %s", n, s.A.State(0), s.B.State(0))
 	}
 }
+
+func TestBlackholeAmongNoise(t *testing.T) {
+	for _, rtt := range []time.Duration{40 * ms, 150 * ms} {
+		var suspect, dead, outage distribution
+		for seed := range uint64(100) {
+			direct, relayed := Symmetric(rtt), Symmetric(rtt+10*ms, cambridge)
+			for _, p := range []*Path{direct, relayed} {
+				p.Out.Jitter, p.In.Jitter = .1, .1
+				p.Out.Loss, p.In.Loss = .01, .01
+			}
+			s := New(seed, direct, relayed)
+			cut := 20*time.Second + time.Duration(seed)*7*ms
+			m := newMeter(s, time.Second, 10*ms, cut+3*time.Second)
+			s.At(cut, func() { direct.Out.Cut, direct.In.Cut = true, true })
+			s.Run(cut + 3*time.Second)
+			suspect = append(suspect, max(0, s.A.first(cut, 0, probe.Suspect)))
+			dead = append(dead, s.A.first(cut, 0, probe.Dead))
+			outage = append(outage, m.outage(cut-rtt, cut+2*time.Second))
+		}
+		t.Logf("rtt %v: suspect %v", rtt, suspect)
+		t.Logf("rtt %v: dead    %v", rtt, dead)
+		t.Logf("rtt %v: outage  %v", rtt, outage)
+		if outage.at(.95) > rtt+160*ms || dead.at(0) < 0 || dead.at(1) > 1500*ms {
+			t.Errorf("rtt %v: outage %v, dead %v", rtt, outage, dead)
+		}
+	}
+}
