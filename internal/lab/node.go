@@ -101,6 +101,7 @@ func (n *node) kill() {
 	if n.running() {
 		n.spent += cpuTime(n.process.PID())
 		n.process.Kill()
+		n.process = nil
 	}
 }
 
@@ -141,6 +142,16 @@ func (n *node) status(ctx context.Context) (status, error) {
 		err = json.Unmarshal(b, &s)
 	}
 	return s, err
+}
+
+// paths is what `overlayctl paths` says now.
+func (n *node) paths(ctx context.Context) (pathsReport, error) {
+	var r pathsReport
+	b, err := n.ctl(ctx, "-o", "json", "paths")
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	return r, err
 }
 
 // poll calls f until it succeeds, and gives up with its last error after the given time, or when the daemon has ended.

@@ -170,34 +170,43 @@ func (t *trial) learnAddresses(ctx context.Context) error {
 	return nil
 }
 
-// awaitPaths waits until every node that runs has a path to every other that does. That one has none in time is a
-// finding, not a fault: the time line says so and goes on.
+// awaitPaths waits until every two nodes that run and whose sites have a link have a path. That they have none in time
+// is a finding, not a fault: the time line says so and goes on. (Other pairs may look for a relay only when they talk.)
 func (t *trial) awaitPaths(ctx context.Context) error {
 	deadline := time.Now().Add(pathPatience)
 	for _, spec := range t.scenario.Sites {
 		n := t.nodes[spec.Name]
-		if n.process == nil {
-			continue
-		}
-		err := n.poll(ctx, time.Until(deadline), func(context.Context) error { return t.hasPaths(n) })
-		if n.running() && ctx.Err() == nil && err != nil {
-			t.journal.note(0, "late", err.Error())
-		} else if err != nil {
-			return err
+		for n.process != nil {
+			missing := t.missingPath(spec)
+			if missing == "" {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.journal.note(0, "late", fmt.Sprintf("%s has no path to %s after %v", spec.Name, missing, pathPatience))
+				break
+			}
+			if !n.running() {
+				return fmt.Errorf("overlayd of %s has ended: %w", spec.Name, errors.Join(n.process.Err(), n.lastWords()))
+			}
+			select {
+			case <-time.After(pollInterval):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
 		}
 	}
 	return nil
 }
 
-// hasPaths is an error if a node has no path to one that runs.
-func (t *trial) hasPaths(n *node) error {
-	up := peersUp(t.watchers[n.site.name].latest())
-	for _, spec := range t.scenario.Sites {
-		if other := t.nodes[spec.Name]; other != n && other.running() && !up[spec.Name] {
-			return fmt.Errorf("it has no path to %s", spec.Name)
+// missingPath is a site to which a running node should have a path by now and has none.
+func (t *trial) missingPath(spec scenario.Site) string {
+	up := peersUp(t.watchers[spec.Name].latest())
+	for _, other := range t.scenario.Sites {
+		if other.Name != spec.Name && t.nodes[other.Name].running() && !up[other.Name] && t.world.open(spec, other) {
+			return other.Name
 		}
 	}
-	return nil
+	return ""
 }
 
 // follow goes through the time line.

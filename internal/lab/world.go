@@ -170,6 +170,19 @@ func (w *world) setUp(now emulator.Instant, n *emulator.Network) {
 	}
 }
 
+// open reports whether two sites have a link, and a host at least that the other can reach unasked.
+func (w *world) open(a, b scenario.Site) (open bool) {
+	if a.NAT != scenario.NoNAT && b.NAT != scenario.NoNAT {
+		return false
+	}
+	w.wan.Change(func(_ emulator.Instant, n *emulator.Network) {
+		_, there := n.Link(w.sites[a.Name].index, w.sites[b.Name].index)
+		_, back := n.Link(w.sites[b.Name].index, w.sites[a.Name].index)
+		open = there && back
+	})
+	return open
+}
+
 // change applies f to the links of a pair and returns when it did. A pair without a link gets one.
 func (w *world) change(p scenario.Pair, f func(emulator.Link) emulator.Link) time.Time {
 	return w.wan.Change(func(now emulator.Instant, n *emulator.Network) {

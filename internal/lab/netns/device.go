@@ -64,7 +64,7 @@ func (n *Namespace) setUp(device string, mtu int) error {
 			return err
 		}
 	}
-	return n.up(device)
+	return n.Up(device)
 }
 
 // DefaultRoute is the prefix that holds every IPv4 address.

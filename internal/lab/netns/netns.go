@@ -48,7 +48,7 @@ func New() (*Namespace, error) {
 		return nil, fmt.Errorf("open netlink in a new namespace: %w", err)
 	}
 	n := &Namespace{handle: handle, links: links}
-	if err := n.up("lo"); err != nil {
+	if err := n.Up("lo"); err != nil {
 		n.Close()
 		return nil, err
 	}
@@ -134,8 +134,8 @@ func (n *Namespace) AddRoute(device string, to netip.Prefix, gateway netip.Addr)
 	return nil
 }
 
-// up sets a device up.
-func (n *Namespace) up(device string) error {
+// Up sets a device up.
+func (n *Namespace) Up(device string) error {
 	link, err := n.links.LinkByName(device)
 	if err != nil {
 		return fmt.Errorf("find device %s: %w", device, err)

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func run(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	var out bytes.Buffer
+	cmd := newRoot()
+	cmd.SetArgs(args)
+	cmd.SetOut(&out)
+	cmd.SetErr(&out)
+	err := cmd.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+func TestBadUseSaysWhatIsWrong(t *testing.T) {
+	bad := filepath.Join(t.TempDir(), "bad.yaml")
+	if err := os.WriteFile(bad, []byte("name: bad\nduration: 5s\nsites: {a: {}, b: {colour: red}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"run"}, "requires at least 1 arg"},
+		{[]string{"run", "no-such-file.yaml"}, "no such file"},
+		{[]string{"run", bad}, `bad.yaml: line 3: a site has no key "colour"`},
+		{[]string{"run", "-o", "xml", bad}, "-o is table or json"},
+		{[]string{"run", "--keep", "--repeat", "2", bad}, "--keep waits"},
+		{[]string{"bench", "--rounds", "0"}, "--rounds is at least 1"},
+	} {
+		if _, err := run(t, test.args...); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: got %v, want %q", test.args, err, test.want)
+		}
+	}
+}
+
+func TestMissingProgramsAreNamed(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("without root it says so first")
+	}
+	_, err := run(t, "run", "--bin", t.TempDir(), "../../scripts/scenarios/boston.yaml")
+	if err == nil || !strings.Contains(err.Error(), "build the programs with `make build`") {
+		t.Errorf("got %v", err)
+	}
+}

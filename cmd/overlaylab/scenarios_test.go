@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"overlayd/internal/lab"
+	"overlayd/internal/lab/scenario"
+)
+
+// TestScenarios runs the short form of every shipped scenario with real daemons. With OVERLAY_LAB_BIN it uses the
+// programs in that directory; otherwise it builds them.
+func TestScenarios(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the scenarios take minutes, and this is a short run of the tests")
+	}
+	if os.Geteuid() != 0 {
+		t.Skip("the scenarios run in network namespaces, which needs root: they are left out")
+	}
+	if f, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err != nil {
+		t.Skipf("the scenarios need TUN devices, and there are none here (%v): they are left out", err)
+	} else {
+		f.Close()
+	}
+	files, err := filepath.Glob("../../scripts/scenarios/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	bin := programs(t)
+	for _, file := range files {
+		s, err := scenario.Load(file, true)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		t.Run(s.Name, func(t *testing.T) { runScenario(t, s, bin) })
+	}
+}
+
+// runScenario runs one scenario; one that fails tells what happened.
+func runScenario(t *testing.T, s *scenario.Scenario, bin string) {
+	var out bytes.Buffer
+	report, err := lab.Run(t.Context(), s, lab.Options{Bin: bin, Short: true, Logs: t.TempDir(), Out: &out})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &out)
+	}
+	report.Print(&out)
+	switch {
+	case !report.Pass:
+		t.Errorf("\n%s", &out)
+	case testing.Verbose():
+		t.Logf("\n%s", &out)
+	}
+}
+
+// programs is a directory with overlayd and overlayctl.
+func programs(t *testing.T) string {
+	if dir := os.Getenv("OVERLAY_LAB_BIN"); dir != "" {
+		return dir
+	}
+	dir := t.TempDir()
+	for _, name := range []string{"overlayd", "overlayctl"} {
+		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), "overlayd/cmd/"+name)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", name, err, out)
+		}
+	}
+	return dir
+}
