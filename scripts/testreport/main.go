@@ -91,8 +91,11 @@ func (r *report) add(e event) {
 		}
 	case e.Test == "" && e.Action == "fail":
 		r.unfinished(e.Package)
+	case e.Test == "":
 	case e.Action == "output":
-		r.said[n] = append(r.said[n], e.Output)
+		if !strings.HasPrefix(e.Output, "=== ") {
+			r.said[n] = append(r.said[n], e.Output)
+		}
 	case e.Action == "pass":
 		r.passed++
 		delete(r.said, n)
@@ -132,7 +135,7 @@ func (r *report) print(lines ...string) {
 func reasonOf(lines []string) string {
 	for _, l := range lines {
 		l = strings.TrimSpace(l)
-		if strings.HasPrefix(l, "=== ") || strings.HasPrefix(l, "--- ") {
+		if strings.HasPrefix(l, "--- ") {
 			continue
 		}
 		// file_test.go:12: reason
