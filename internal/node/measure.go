@@ -194,7 +194,8 @@ func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
 		list = append(list, pathselect.Path{
 			ID: q.id, Via: q.via, State: selectState(m.State), Since: m.Since, Why: m.Why, Samples: m.Samples,
 			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT,
-			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossRecentLow: m.LossRecentLow, LossProbes: m.LossOutProbes,
+			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossProbes: m.LossOutProbes,
+			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow,
 		})
 	}
 	return list
