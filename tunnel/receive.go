@@ -121,6 +121,9 @@ func (r *receiver) message(table *fwd.Table, data []byte, segment int, from neti
 		frame := data[r.offset:min(r.offset+segment, len(data))]
 		switch wire.Classify(frame) {
 		case wire.ClassWireGuard:
+			if direct != nil && r.plane.collides(direct.Peer, frame) {
+				break
+			}
 			if !r.deliver(frame, r.endpoint(from)) {
 				return false
 			}
@@ -159,6 +162,9 @@ func (r *receiver) terminal(path *fwd.Path, frame []byte, from netip.AddrPort, h
 		to, known := r.plane.peers.view.Load().peers[path.Peer]
 		if !known {
 			r.plane.count.ignored.Add(1)
+			return true
+		}
+		if r.plane.collides(path.Peer, frame) {
 			return true
 		}
 		if !r.deliver(frame, to) {

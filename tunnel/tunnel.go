@@ -12,6 +12,7 @@
 package tunnel
 
 import (
+	"crypto/ecdh"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -54,6 +55,7 @@ type Plane struct {
 	backlogs []*backlog   // for each socket
 	events   sink
 	peers    registry
+	public   [32]byte     // our own key
 	waiting  atomic.Int64 // handshake messages that are kept for want of a path
 	device   *device.Device
 	gate     *gate
@@ -75,6 +77,10 @@ func Open(cfg Config) (*Plane, error) {
 
 // newPlane makes a Plane with open sockets and no device.
 func newPlane(cfg Config) (*Plane, error) {
+	key, err := ecdh.X25519().NewPrivateKey(cfg.PrivateKey[:])
+	if err != nil {
+		return nil, err
+	}
 	sockets, err := udp.Listen(cfg.Listen)
 	if err != nil {
 		return nil, err
@@ -82,6 +88,7 @@ func newPlane(cfg Config) (*Plane, error) {
 	p := &Plane{clock: cfg.Clock, sockets: sockets, events: sink{to: cfg.Events}}
 	p.table.Store(&fwd.Table{})
 	p.peers.init()
+	copy(p.public[:], key.PublicKey().Bytes())
 	for _, s := range sockets {
 		p.backlogs = append(p.backlogs, newBacklog())
 		p.batches[family(s)].New = func() any { return s.NewBatch() }

@@ -1,0 +1,49 @@
+package tunnel
+
+import (
+	"testing"
+	"time"
+
+	"overlayd/internal/wire"
+)
+
+func TestOfTwoInitiationsThatCrossOneWins(t *testing.T) {
+	const remote = 2
+	initiation := make([]byte, maxHandshakeLen)
+	initiation[0] = wire.WireGuardInitiation
+	response := []byte{wire.WireGuardResponse, 0, 0, 0}
+	for _, c := range []struct {
+		name         string
+		ours, theirs byte // the keys
+		age          time.Duration
+		waiting      bool // ours has not been sent yet
+		session      bool // has begun since
+		frame        []byte
+		want         bool
+	}{
+		{name: "ours wins", ours: 1, theirs: 2, frame: initiation, want: true},
+		{name: "theirs wins", ours: 2, theirs: 1, frame: initiation},
+		{name: "ours is old", ours: 1, theirs: 2, age: 2 * collisionFor, frame: initiation},
+		{name: "ours waits for a path", ours: 1, theirs: 2, waiting: true, frame: initiation},
+		{name: "ours has led to a session", ours: 1, theirs: 2, session: true, frame: initiation},
+		{name: "a response", ours: 1, theirs: 2, frame: response},
+	} {
+		now := wire.Stamp(time.Hour)
+		p := &Plane{clock: func() wire.Stamp { return now }, public: [32]byte{c.ours}}
+		p.peers.init()
+		to := newPeer(wire.NodeID{remote}, [32]byte{c.theirs})
+		p.peers.peers[to.id] = to
+		p.peers.publish()
+		if p.collides(to.id, c.frame) {
+			t.Errorf("%s: collides before we sent anything", c.name)
+		}
+		k := &to.handshake.kept[0]
+		k.length, k.at, k.waiting = len(initiation), now-wire.Stamp(c.age), c.waiting
+		if c.session {
+			to.session.index.Store(7)
+		}
+		if got := p.collides(to.id, c.frame); got != c.want {
+			t.Errorf("%s: collides %v, want %v", c.name, got, c.want)
+		}
+	}
+}
