@@ -19,7 +19,7 @@ const (
 )
 
 // Configure gives the interface these addresses and no others, routes these prefixes through it and no others of ours,
-// and sets it up. To repeat it does no harm. Where IPv6 is disabled it sets up IPv4 and returns ErrNoIPv6.
+// and sets it up. To repeat it does no harm. A prefix that another interface has is left to it: ErrRouted. Where IPv6 is disabled it sets up IPv4 and returns ErrNoIPv6.
 func Configure(name string, addrs []netip.Prefix, routes []netip.Prefix) error {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
@@ -95,6 +95,9 @@ func setRoutes(link netlink.Link, wanted []netip.Prefix, without6 bool) (skipped
 		if p.Addr().Is6() && without6 {
 			continue
 		}
+		if err := routedElsewhere(link, p.Masked()); err != nil {
+			return skipped6, err
+		}
 		route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(p.Masked()), Protocol: protocol}
 		if p.Addr().Is4() {
 			route.Scope = netlink.SCOPE_LINK
@@ -108,6 +111,33 @@ func setRoutes(link netlink.Link, wanted []netip.Prefix, without6 bool) (skipped
 		}
 	}
 	return skipped6, nil
+}
+
+// routedElsewhere finds another interface through which exactly this prefix is routed, such as that of the network that
+// the host is in: to take its route would cut the host off. A route to more or to less is none of ours.
+func routedElsewhere(link netlink.Link, p netip.Prefix) error {
+	family := netlink.FAMILY_V4
+	if p.Addr().Is6() {
+		family = netlink.FAMILY_V6
+	}
+	found, err := consistently(func() ([]netlink.Route, error) {
+		filter := &netlink.Route{Dst: ipNet(p), Table: unix.RT_TABLE_MAIN}
+		return netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_DST|netlink.RT_FILTER_TABLE)
+	})
+	if err != nil {
+		return fmt.Errorf("list routes to %v: %w", p, err)
+	}
+	for _, r := range found {
+		if r.LinkIndex == link.Attrs().Index {
+			continue
+		}
+		through := "another way"
+		if other, err := netlink.LinkByIndex(r.LinkIndex); err == nil {
+			through = "through " + other.Attrs().Name
+		}
+		return fmt.Errorf("%v is routed %s: %w", p, through, ErrRouted)
+	}
+	return nil
 }
 
 func ourRoutes(link netlink.Link) ([]netlink.Route, error) {

@@ -23,9 +23,11 @@ var (
 	ErrNoTUN      = errors.New("this system has no TUN devices (/dev/net/tun): load the module with modprobe tun, " +
 		"or give the container --device /dev/net/tun")
 	ErrNameInUse = errors.New("another program has a network interface of this name: " +
-		"stop that one or choose another name")
-	ErrName = errors.New("not a name for a network interface: use 1 to 15 letters, digits, '-', '_' or '.'")
-	ErrMTU  = errors.New("not a usable MTU: use 1280 to 65535, since IPv6 needs 1280")
+		"stop that one, or choose another name with --interface")
+	ErrName   = errors.New("not a name for a network interface: use 1 to 15 letters, digits, '-', '_' or '.'")
+	ErrRouted = errors.New("another interface has the addresses of this network: " +
+		"take that one away, or make the network with others (overlayd init --prefix)")
+	ErrMTU = errors.New("not a usable MTU: use 1280 to 65535, since IPv6 needs 1280")
 
 	// ErrNoIPv6 is what Configure returns when only IPv6 could not be set up. All else is done: it is a warning.
 	ErrNoIPv6 = errors.New("IPv6 is disabled on this system (sysctl net.ipv6.conf.*.disable_ipv6): " +

@@ -148,6 +148,26 @@ func TestRoutesOfOthersStay(t *testing.T) {
 	}
 }
 
+// The network that the host is in may have the addresses that the overlay would have.
+func TestAPrefixThatIsRoutedElsewhereIsLeftThere(t *testing.T) {
+	isolate(t)
+	lan := addLink(t, "eth0", "10.71.3.4/16", "fd00:71::4/48")
+	open(t, "overlay0")
+	for _, prefix := range []string{"10.71.0.0/16", "fd00:71::/48"} {
+		err := Configure("overlay0", prefixes("10.71.0.1/32", "fd00:71::1/128"), prefixes(prefix))
+		if !errors.Is(err, ErrRouted) || !strings.Contains(err.Error(), prefix) || !strings.Contains(err.Error(), "eth0") {
+			t.Errorf("%s: got %v, want that eth0 has it", prefix, err)
+		}
+	}
+	for _, to := range []string{"10.71.9.9", "fd00:71::9"} {
+		found, err := netlink.RouteGet(net.ParseIP(to))
+		if err != nil || len(found) != 1 || found[0].LinkIndex != lan.Attrs().Index {
+			t.Errorf("packets to %s do not go out of eth0: %v, %v", to, found, err)
+		}
+	}
+	must(t, Configure("overlay0", prefixes("10.71.0.1/32"), prefixes("10.71.128.0/17"))) // less of it is fine
+}
+
 func TestWithoutIPv6ThereIsIPv4AndAWarning(t *testing.T) {
 	isolate(t)
 	if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0o644); err != nil {
