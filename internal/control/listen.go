@@ -29,7 +29,7 @@ const (
 func Listen(path string) (net.Listener, error) {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, dirMode); err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
+		return nil, fmt.Errorf("control socket: %w: choose another path with --socket", err)
 	}
 	// Two daemons that start at once must not each find the other's socket stale.
 	unlock, err := lockDir(dir)

@@ -23,7 +23,7 @@ import (
 )
 
 // ErrPortInUse is what Listen wraps when another process has the port.
-var ErrPortInUse = errors.New("UDP port in use by another process: stop that one or choose another port")
+var ErrPortInUse = errors.New("UDP port in use by another process: stop that one, or choose another port with --listen")
 
 // ErrFull is what Send returns when the kernel's send buffer is full: what did not fit was dropped.
 var ErrFull = errors.New("send buffer full")
