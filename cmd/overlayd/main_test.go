@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
@@ -242,8 +243,17 @@ func TestUpMakesANetworkOfOne(t *testing.T) {
 	}
 	defer func() { _ = dir.Close() }()
 	var log bytes.Buffer
+	broken := errors.New("no root")
+	cannot := func(netip.Prefix) error { return broken }
+	if err := ensureNetwork(dir, "belmont", cannot, testLogger(&log)); !errors.Is(err, broken) {
+		t.Fatalf("got %v, want %v", err, broken)
+	}
+	if entries, err := os.ReadDir(dir.Path()); err != nil || len(entries) != 1 {
+		t.Errorf("besides the lock there is %v, %v", entries, err)
+	}
+	can := func(netip.Prefix) error { return nil }
 	for range 2 { // the second time it is there
-		if err := ensureNetwork(dir, "belmont", testLogger(&log)); err != nil {
+		if err := ensureNetwork(dir, "belmont", can, testLogger(&log)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"net"
+	"net/netip"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -10,22 +12,22 @@ import (
 	"overlayd/internal/control"
 	"overlayd/internal/node"
 	"overlayd/internal/state"
+	"overlayd/tunnel/osnet"
+	"overlayd/tunnel/udp"
 )
 
 // version is set by the linker.
 var version = "unversioned"
 
-// runNode runs the node and its control socket until ctx ends or somebody asks it to stop.
-func runNode(ctx context.Context, cfg config.Config, dir *state.Dir, log *slog.Logger) error {
+// runNode runs the node and answers on its control socket until ctx ends or somebody asks it to stop.
+func runNode(
+	ctx context.Context, cfg config.Config, dir *state.Dir, listener net.Listener, log *slog.Logger,
+) error {
 	n, err := node.Open(cfg, dir, version, log)
 	if err != nil {
 		return err
 	}
 	defer n.Close()
-	listener, err := control.Listen(cfg.Socket)
-	if err != nil {
-		return err
-	}
 	ctx, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() { served <- control.NewServer(n, log).Serve(ctx, listener) }()
@@ -38,4 +40,22 @@ func runNode(ctx context.Context, cfg config.Config, dir *state.Dir, log *slog.L
 		err = serveErr
 	}
 	return err
+}
+
+// rehearse makes what a node needs of the system, and takes it away again: the sockets, and the interface with a route
+// to the network's addresses.
+func rehearse(cfg config.Config, prefix netip.Prefix) error {
+	sockets, err := udp.Listen(cfg.Listen)
+	if err != nil {
+		return err
+	}
+	for _, s := range sockets {
+		_ = s.Close()
+	}
+	device, err := osnet.Open(cfg.Interface, cfg.MTU)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = device.Close() }()
+	return osnet.Configure(cfg.Interface, nil, []netip.Prefix{prefix})
 }

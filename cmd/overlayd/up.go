@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"overlayd/config"
+	"overlayd/internal/control"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
 )
@@ -48,14 +50,22 @@ func up(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
-	if err := ensureNetwork(dir, cfg.Name, log); err != nil {
+	// The socket comes first: whoever is beside another daemon finds out before touching interfaces and routes.
+	listener, err := control.Listen(cfg.Socket)
+	if err != nil {
 		return err
 	}
-	return runNode(ctx, cfg, dir, log)
+	defer func() { _ = listener.Close() }()
+	canRun := func(prefix netip.Prefix) error { return rehearse(cfg, prefix) }
+	if err := ensureNetwork(dir, cfg.Name, canRun, log); err != nil {
+		return err
+	}
+	return runNode(ctx, cfg, dir, listener, log)
 }
 
-// ensureNetwork makes a network of one if there is none.
-func ensureNetwork(dir *state.Dir, name string, log *slog.Logger) error {
+// ensureNetwork makes a network of one if there is none, and if this machine can run it: who has to put something right
+// first may then still join another network instead.
+func ensureNetwork(dir *state.Dir, name string, canRun func(netip.Prefix) error, log *slog.Logger) error {
 	if _, err := dir.Network(); !errors.Is(err, state.ErrAbsent) {
 		return err
 	}
@@ -68,6 +78,9 @@ func ensureNetwork(dir *state.Dir, name string, log *slog.Logger) error {
 	}
 	f, err := newFounding(name, defaultNetwork, member.DefaultPrefix)
 	if err != nil {
+		return err
+	}
+	if err := canRun(f.prefix); err != nil {
 		return err
 	}
 	cert, err := found(dir, f, time.Now())
