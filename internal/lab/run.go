@@ -69,7 +69,7 @@ func (o Options) once(ctx context.Context, s *scenario.Scenario, programs tools,
 	}
 	result, err := t.run(ctx, hold)
 	result.Short = o.Short
-	bad := err != nil || !result.Pass
+	bad := ctx.Err() == nil && (err != nil || !result.Pass)
 	if bad && o.Out != nil {
 		t.printLogs(o.Out)
 	}

@@ -64,8 +64,13 @@ func (t *trial) run(ctx context.Context, hold func(context.Context)) (result Res
 	if err != nil {
 		return Result{}, err
 	}
-	defer func() { err = errors.Join(err, t.world.close()) }()
 	t.makeNodes()
+	defer func() {
+		for _, n := range t.nodes {
+			n.kill()
+		}
+		err = errors.Join(err, t.world.close())
+	}()
 	began := time.Now()
 	if err := t.enrol(ctx); err != nil {
 		return Result{}, err
