@@ -53,17 +53,29 @@ cambridge  dead   -      -       -         -        -      -         0  no path 
 }
 
 func TestWhyShowsEveryPathTermByTerm(t *testing.T) {
-	prints(t, &controltest.Backend{}, strings.ReplaceAll(`
+	prints(t, &controltest.Backend{}, `
 boston (10.71.0.3, fd00:71::3): up, via cambridge: direct path dead: 4 probes unanswered; inbound direct
-  USE       VIA        STATE  SINCE      RTT   JITTER  LOSS OUT  LOSS IN  COST  TERMS                                         /
-ENDPOINT            WHY
-  selected  cambridge  up     1m35s  21.4 ms  0.30 ms        0%     1.2%  22.0  rtt 21.4 (21.4 ms) + jitter 0.6 (2 × 0.3 ms)  /
-198.51.100.7:51871  least cost
-  -         direct     dead   1m35s        -        -    100.0%        -     -  -                                             /
-198.51.100.3:51871  4 probes unanswered
+  USE       VIA        STATE  SINCE      RTT   JITTER  LOSS OUT  LOSS IN  COST
+  selected  cambridge  up     1m35s  21.4 ms  0.30 ms        0%     1.2%  22.0
+      198.51.100.7:51871; rtt 21.4 (21.4 ms) + jitter 0.6 (2 × 0.3 ms); least cost
+  -         direct     dead   1m35s        -        -    100.0%        -     -
+      198.51.100.3:51871; 4 probes unanswered
 
 cambridge (10.71.0.2): dead, no path works
-`, "/\n", ""), "paths", "--why")
+`, "paths", "--why")
+}
+
+func TestTerminalFoldsTheLastColumn(t *testing.T) {
+	s := &screen{columns: 40}
+	got := s.table([]column{{title: "PEER"}, {title: "WHY"}}, [][]string{{"boston", "direct path dead: 4 probes unanswered"}})
+	want := "PEER    WHY\nboston  direct path dead: 4 probes\n        unanswered\n"
+	if got != want {
+		t.Errorf("printed\n%s\nwant\n%s", got, want)
+	}
+	s.columns = 20
+	if got := s.table([]column{{title: "PEER"}, {title: "WHY"}}, [][]string{{"boston", "a long reason"}}); strings.Count(got, "\n") != 2 {
+		t.Errorf("printed\n%s", got)
+	}
 }
 
 func TestPathsInJSONAreTheContract(t *testing.T) {

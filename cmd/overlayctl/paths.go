@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -130,7 +131,8 @@ func (s *session) whyText(p control.PeerPaths, now time.Time) string {
 	if len(p.Candidates) == 0 {
 		return head
 	}
-	return head + indentLines(s.screen.table(whyColumns(), whyRows(p.Candidates, now)))
+	table := s.screen.table(whyColumns(), whyRows(p.Candidates, now))
+	return head + interleave(table, p.Candidates)
 }
 
 func whyColumns() []column {
@@ -144,25 +146,44 @@ func whyColumns() []column {
 		{title: "LOSS OUT", right: true},
 		{title: "LOSS IN", right: true},
 		{title: "COST", right: true},
-		{title: "TERMS"},
-		{title: "ENDPOINT"},
-		{title: "WHY"},
 	}
 }
 
 func whyRows(candidates []control.Candidate, now time.Time) [][]string {
 	rows := make([][]string, len(candidates))
 	for i, c := range candidates {
-		role := string(c.Role)
-		if role == "" {
-			role = none
-		}
 		rows[i] = []string{
-			role, control.ViaString(c.Via), string(c.State), age(now, c.Since), millis(c.RTT), millis(c.Jitter),
-			percent(c.LossOut), percent(c.LossIn), cost(c.Cost), terms(c.Terms), c.Endpoint, c.Why,
+			cmp.Or(string(c.Role), none), control.ViaString(c.Via), string(c.State), age(now, c.Since), millis(c.RTT),
+			millis(c.Jitter), percent(c.LossOut), percent(c.LossIn), cost(c.Cost),
 		}
 	}
 	return rows
+}
+
+// interleave indents a table and puts under each row what is too long for it: the next hop, the cost as a sum, and why
+// the path is where it is.
+func interleave(table string, candidates []control.Candidate) string {
+	var b strings.Builder
+	row := -1 // the titles
+	for line := range strings.Lines(table) {
+		b.WriteString("  " + line)
+		if row >= 0 && row < len(candidates) {
+			b.WriteString("      " + clean(detail(candidates[row])) + "\n")
+		}
+		row++
+	}
+	return b.String()
+}
+
+func detail(c control.Candidate) string {
+	parts := []string{c.Endpoint}
+	if len(c.Terms) > 0 {
+		parts = append(parts, terms(c.Terms))
+	}
+	if c.Why != "" {
+		parts = append(parts, c.Why)
+	}
+	return strings.Join(parts, "; ")
 }
 
 // terms is a cost as the sum it is.
@@ -174,16 +195,5 @@ func terms(list []control.Term) string {
 			words[i] += " (" + t.Why + ")"
 		}
 	}
-	if len(words) == 0 {
-		return none
-	}
 	return strings.Join(words, " + ")
-}
-
-func indentLines(text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		b.WriteString("  " + line)
-	}
-	return b.String()
 }

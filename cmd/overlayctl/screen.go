@@ -17,6 +17,7 @@ import (
 type screen struct {
 	out      io.Writer
 	terminal *os.File // nil if it is none
+	columns  int      // width in cells where there is no terminal to ask; 0 for a pipe, which has no end
 	colour   bool
 }
 
@@ -33,10 +34,10 @@ func newScreen(out io.Writer, environ []string) *screen {
 	return s
 }
 
-// width is that of the terminal now, in cells; 0 for a pipe, which has no end.
+// width is that of the terminal now, in cells.
 func (s *screen) width() int {
 	if s.terminal == nil {
-		return 0
+		return s.columns
 	}
 	size, err := unix.IoctlGetWinsize(int(s.terminal.Fd()), unix.TIOCGWINSZ)
 	if err != nil {
@@ -76,19 +77,26 @@ type column struct {
 	style func(cell string) lipgloss.Style // nil: plain
 }
 
-const columnGap = 2
+const (
+	columnGap = 2
+	minLast   = 16 // cells below which the last column is not folded: the terminal does it as well
+)
 
-// table draws rows under titles, without lines, as a pipe to awk wants it. It ends with a newline.
+// table draws rows under titles, without lines, as a pipe to awk wants it. What is too wide for a terminal is folded in
+// the last column. It ends with a newline.
 func (s *screen) table(columns []column, rows [][]string) string {
 	titles := make([]string, len(columns))
+	widths := make([]int, len(columns))
 	for i, c := range columns {
-		titles[i] = c.title
+		titles[i], widths[i] = c.title, lipgloss.Width(c.title)
 	}
 	for _, row := range rows {
 		for i := range row {
 			row[i] = clean(row[i])
+			widths[i] = max(widths[i], lipgloss.Width(row[i]))
 		}
 	}
+	s.foldLast(rows, widths)
 	t := table.New().Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderLeft(false).
 		BorderRight(false).BorderHeader(false).BorderColumn(false).Headers(titles...).Rows(rows...).
 		StyleFunc(func(row, col int) lipgloss.Style {
@@ -108,11 +116,22 @@ func (s *screen) table(columns []column, rows [][]string) string {
 			}
 			return style
 		})
-	text := t.Render()
-	if width := s.width(); width > 0 && lipgloss.Width(text) > width {
-		text = t.Width(width).Render()
+	return trimLines(t.Render())
+}
+
+// foldLast breaks the last cell of every row into lines where a terminal would.
+func (s *screen) foldLast(rows [][]string, widths []int) {
+	last := len(widths) - 1
+	room := s.width()
+	for _, w := range widths[:last] {
+		room -= w + columnGap
 	}
-	return trimLines(text)
+	if room < minLast {
+		return
+	}
+	for _, row := range rows {
+		row[last] = lipgloss.Wrap(row[last], room, "")
+	}
 }
 
 // trimLines takes blanks off the ends of lines.

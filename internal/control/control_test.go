@@ -158,7 +158,7 @@ func TestPingWithoutAnswerEndsInTime(t *testing.T) {
 
 func TestErrorsKeepTheirWordsAndTheirMeaning(t *testing.T) {
 	for _, sentinel := range []error{
-		control.ErrBadRequest, control.ErrUnknownPeer, control.ErrNotAdmin, control.ErrNoPath, control.ErrNoAnswer,
+		control.ErrUnknownPeer, control.ErrNotAdmin, control.ErrNoPath, control.ErrNoAnswer,
 	} {
 		b := &controltest.Backend{Failure: fmt.Errorf("%w: try another", sentinel)}
 		c, _, _ := client(t, b)
@@ -167,7 +167,12 @@ func TestErrorsKeepTheirWordsAndTheirMeaning(t *testing.T) {
 			t.Errorf("%v came back as %v", sentinel, err)
 		}
 	}
-	c, _, _ := client(t, &controltest.Backend{Failure: errors.New("odd")})
+	c, _, _ := client(t, &controltest.Backend{Failure: fmt.Errorf("%w: no such name", control.ErrBadRequest)})
+	_, err := c.Invite(t.Context(), control.InviteRequest{})
+	if !errors.Is(err, control.ErrBadRequest) || err.Error() != "no such name" {
+		t.Errorf("a bad request came back as %v", err)
+	}
+	c, _, _ = client(t, &controltest.Backend{Failure: errors.New("odd")})
 	if _, err := c.Status(t.Context()); err == nil || err.Error() != "odd" {
 		t.Errorf("got %v", err)
 	}

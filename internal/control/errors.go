@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 )
 
 // What a Backend's errors wrap, and a Client's after them.
@@ -47,11 +48,12 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-// describe is an error as it goes to the client.
+// describe is an error as it goes to the client. That a request was bad is said by the code, not once more in words.
 func describe(err error) (failure, int) {
 	for _, r := range rows() {
 		if errors.Is(err, r.sentinel) {
-			return failure{Code: r.code, Error: err.Error()}, r.status
+			text := strings.TrimPrefix(err.Error(), ErrBadRequest.Error()+": ")
+			return failure{Code: r.code, Error: text}, r.status
 		}
 	}
 	return failure{Code: "internal", Error: err.Error()}, http.StatusInternalServerError
