@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"overlayd/internal/control"
+)
+
+// damages are what may happen to a file.
+func damages(whole []byte) map[string][]byte {
+	flipped := bytes.Clone(whole)
+	flipped[len(flipped)*2/3] ^= 4
+	return map[string][]byte{
+		"emptied":     {},
+		"truncated":   whole[:len(whole)*2/3],
+		"bit flipped": flipped,
+		"zeroed":      make([]byte, len(whole)),
+	}
+}
+
+// The daemon says which file is damaged and what to do. After that is done, it works.
+func TestDamagedStateIsKeptAndExplained(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.node("belmont", b.ns).start()
+	d.invite(loopback)
+	d.stop()
+	for _, f := range []struct {
+		name   string
+		advice string
+		follow func(path string, whole []byte) // what a person does; nil: only to start again
+	}{
+		{"identity", "restore it from a copy", d.restore},
+		{"network", "restore it from a copy", d.restore},
+		{"root", "remove it to go on", func(path string, _ []byte) { d.must(os.Remove(path)) }},
+		{"records", "start again", nil},
+		{"invitations", "start again", nil},
+		{"epoch", "start again", nil},
+	} {
+		path := filepath.Join(d.state, f.name)
+		whole, err := os.ReadFile(path)
+		d.must(err)
+		for kind, bad := range damages(whole) {
+			d.must(os.WriteFile(path, bad, 0o600))
+			others := d.snapshot(d.state)
+			delete(others, f.name)
+			d.refused(d.run(d.command("overlayd", d.flags()...)), path, f.advice)
+			kept := path
+			if f.follow == nil {
+				kept = onlyMatch(t, path+".damaged-*")
+			}
+			if content, err := os.ReadFile(kept); err != nil || !bytes.Equal(content, bad) {
+				t.Errorf("%s, %s: not kept as it was: %v", f.name, kind, err)
+			}
+			if f.name == "network" { // what makes a network must not take it for an absent one
+				d.refused(d.overlayd("init", "--name", "belmont", "--state", d.state), path, f.advice)
+			}
+			for name, content := range others {
+				if d.snapshot(d.state)[name] != content {
+					t.Errorf("%s, %s: the file %s was changed", f.name, kind, name)
+				}
+			}
+			if f.follow != nil {
+				f.follow(path, whole)
+			} else {
+				d.must(os.Remove(kept))
+			}
+			d.start()
+			if s := d.status(); s.Node != "belmont" || len(s.Members) != 1 {
+				t.Errorf("%s, %s: after the advice was followed the daemon is %+v", f.name, kind, s)
+			}
+			d.stop()
+			d.must(os.WriteFile(path, whole, 0o600))
+		}
+	}
+}
+
+func (b *bench) restore(path string, whole []byte) { b.must(os.WriteFile(path, whole, 0o600)) }
+
+func onlyMatch(t *testing.T, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s matches %v, %v", pattern, found, err)
+	}
+	return found[0]
+}
+
+// A member that has lost its identity, or its certificate, joins again as the sentence says.
+func TestDamagedMemberJoinsAgain(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	inviter := b.node("belmont", b.ns).start()
+	for file, again := range map[string]string{
+		"identity": "boston-2", // the old name belongs to the keys that are lost
+		"network":  "cambridge",
+	} {
+		first := map[string]string{"identity": "boston", "network": "cambridge"}[file]
+		d := b.node(first, b.namespace())
+		b.works(b.overlayd("join", inviter.invite(loopback), "--name", first, "--state", d.state))
+		b.must(os.WriteFile(filepath.Join(d.state, file), []byte("overlayd"), 0o600))
+		r := b.run(b.command("overlayd", d.flags()...))
+		b.refused(r, filepath.Join(d.state, file), "overlayd join")
+		if strings.Contains(r.stderr, "remove the whole directory") {
+			b.must(os.RemoveAll(d.state))
+		} else {
+			b.must(os.Remove(filepath.Join(d.state, file)))
+		}
+		b.works(b.overlayd("join", inviter.invite(loopback), "--name", again, "--state", d.state))
+		d.start().stop()
+	}
+}
+
+func TestCtlRefusesInOneSentence(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.node("belmont", b.ns)
+	ctl := func(args ...string) []string { return append([]string{"--socket", d.socket}, args...) }
+	for _, args := range [][]string{{"status"}, {"peers"}, {"paths"}, {"ping", "boston"}, {"invite"}, {"down"}} {
+		b.refused(b.overlayctl(ctl(args...)...), d.socket, "overlayd up", "--socket")
+	}
+	d.start()
+	for _, args := range [][]string{
+		{"paths", "atlantis"}, {"ping", "atlantis"}, {"ping", "10.71.9.9"}, {"paths", "belmont"},
+	} {
+		b.refused(b.overlayctl(ctl(args...)...), args[1], "overlayctl peers")
+	}
+	b.refused(b.overlayctl(ctl("invite", "--ttl", "1s", "--endpoint", loopback)...), "token")
+	b.refused(b.overlayctl(ctl("invite", "--endpoint", "nowhere")...), "HOST:PORT")
+	b.refused(b.overlayctl(ctl("invite", "--name", "belmont", "--endpoint", loopback)...), "belmont")
+	b.refused(b.overlayctl(ctl("frobnicate")...), "frobnicate")
+	b.refused(b.overlayctl(ctl("-o", "xml", "status")...), "xml")
+	b.refused(b.overlayctl(ctl("ping")...), "ping")
+	for _, args := range [][]string{{"status"}, {"down"}} {
+		b.refused(b.run(asNobody(b.command("overlayctl", ctl(args...)...))), d.socket, "root")
+	}
+
+	boston := b.node("boston", b.namespace())
+	b.works(b.overlayd("join", d.invite(loopback), "--name", "boston", "--state", boston.state))
+	boston.start()
+	b.refused(b.overlayctl("--socket", boston.socket, "invite", "--endpoint", loopback), "may not invite", "root key")
+	b.refused(b.overlayctl(ctl("ping", "boston", "--via", "atlantis")...), "atlantis")
+	if r := b.overlayctl(ctl("ping", "boston", "--count", "1")...); r.status != 1 || !strings.Contains(r.stdout, "no path") {
+		t.Errorf("ping to a peer that cannot be reached: %v", r)
+	}
+	if _, err := d.client.Paths(t.Context(), control.PathsQuery{}); err != nil {
+		t.Errorf("after all that the daemon answers %v", err)
+	}
+	b.works(b.overlayctl(ctl("down")...))
+	if err := d.process.Err(); err != nil {
+		t.Errorf("down: %v", err)
+	}
+}
