@@ -25,6 +25,10 @@ type gate struct {
 	tun.Device
 	plane  *Plane
 	events chan tun.Event
+	host   interface { // the Device, or what is faster
+		Read(packets [][]byte, sizes []int, offset int) (int, error)
+		Write(packets [][]byte, offset int) (int, error)
+	}
 
 	// What follows belongs to the goroutine that reads.
 	view *view
@@ -37,8 +41,20 @@ type gate struct {
 
 func newGate(p *Plane, inner tun.Device) *gate {
 	g := &gate{Device: inner, plane: p, events: make(chan tun.Event, 1), timer: time.NewTimer(stalledAfter)}
+	g.host = inner
+	if native := newHostIO(inner); native != nil {
+		g.host = native
+	}
 	go g.forwardEvents()
 	return g
+}
+
+// BatchSize is how many packets wireguard-go reads at once, for which it keeps buffers.
+func (g *gate) BatchSize() int {
+	if _, native := g.host.(*hostIO); native {
+		return hostBatch
+	}
+	return g.Device.BatchSize()
 }
 
 // Events tells changes of the MTU, and nothing else.
@@ -58,7 +74,7 @@ func (g *gate) forwardEvents() {
 
 // Read reads packets and blanks out those that wireguard-go should not get.
 func (g *gate) Read(packets [][]byte, sizes []int, offset int) (int, error) {
-	n, err := g.Device.Read(packets, sizes, offset)
+	n, err := g.host.Read(packets, sizes, offset)
 	if v := g.plane.peers.view.Load(); v != g.view {
 		g.view, g.is4 = v, false
 	}
@@ -83,7 +99,7 @@ func (g *gate) Write(packets [][]byte, offset int) (int, error) {
 			g.plane.backlogs[socket].passed(number)
 		}
 	}
-	return g.Device.Write(packets, offset)
+	return g.host.Write(packets, offset)
 }
 
 // peerOf finds the peer that a packet goes to; nil if there is none.

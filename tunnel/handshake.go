@@ -11,9 +11,11 @@ import (
 const (
 	// holdFor is how long a handshake message is kept for a peer without a path: WireGuard makes a new one by then.
 	holdFor = 5 * time.Second
-	// repeatAfter is when a handshake message is sent once more if no session has come of it. The receiver drops
-	// the second of two equal ones, by its time stamp or because the handshake is over.
-	repeatAfter = 250 * time.Millisecond
+	// repeatAfter is when a handshake message is sent once more if no session has come of it; the time doubles with each
+	// of repeats. The receiver drops the second of two equal ones, by its time stamp or because the handshake is over.
+	// While the first paths to a peer are only coming up, the first copies are lost as a rule.
+	repeatAfter = 100 * time.Millisecond
+	repeats     = 5
 
 	maxHandshakeLen = 148 // an initiation
 )
@@ -23,6 +25,7 @@ type handshake struct {
 	mu      sync.Mutex // guards what follows
 	kept    [2]keptMessage
 	timer   *time.Timer
+	wait    time.Duration // of the timer
 	stopped bool
 }
 
@@ -32,7 +35,7 @@ type keptMessage struct {
 	at      wire.Stamp
 	index   uint32 // of the session in use then
 	waiting bool   // for a path
-	repeat  bool   // when the timer fires
+	repeats int    // still to be sent, whenever the timer fires
 }
 
 // sendHandshake sends a message of types 1 to 3 on every path at once, since WireGuard repeats a lost initiation only
@@ -89,9 +92,10 @@ func (p *Plane) keepHandshake(to *peer, packet []byte, waiting bool) {
 	}
 	k.length = copy(k.data[:], packet)
 	k.at, k.index = p.clock(), to.session.index.Load()
-	k.waiting, k.repeat = waiting, !waiting
-	if k.repeat {
-		h.startTimer(func() { p.repeatHandshake(to) })
+	k.waiting, k.repeats = waiting, 0
+	if !waiting {
+		k.repeats = repeats
+		p.startRepeats(to)
 	}
 }
 
@@ -103,12 +107,14 @@ func (p *Plane) addWaiting(more bool) {
 	}
 }
 
-// startTimer must be called with the lock held.
-func (h *handshake) startTimer(fire func()) {
+// startRepeats must be called with the lock of the handshake held.
+func (p *Plane) startRepeats(to *peer) {
+	h := &to.handshake
+	h.wait = repeatAfter
 	if h.timer == nil {
-		h.timer = time.AfterFunc(repeatAfter, fire)
+		h.timer = time.AfterFunc(h.wait, func() { p.repeatHandshake(to) })
 	} else {
-		h.timer.Reset(repeatAfter)
+		h.timer.Reset(h.wait)
 	}
 }
 
@@ -150,13 +156,23 @@ func (h *handshake) take(want func(*keptMessage) bool) [][]byte {
 // repeatHandshake sends messages once more of which no session has come.
 func (p *Plane) repeatHandshake(to *peer) {
 	index := to.session.index.Load()
-	to.handshake.mu.Lock()
-	messages := to.handshake.take(func(k *keptMessage) bool {
-		again := k.repeat && k.index == index && !to.handshake.stopped
-		k.repeat = false
-		return again
+	h := &to.handshake
+	h.mu.Lock()
+	again := false
+	messages := h.take(func(k *keptMessage) bool {
+		if k.repeats == 0 || k.index != index || h.stopped {
+			k.repeats = 0
+			return false
+		}
+		k.repeats--
+		again = again || k.repeats > 0
+		return true
 	})
-	to.handshake.mu.Unlock()
+	if again {
+		h.wait *= 2
+		h.timer.Reset(h.wait)
+	}
+	h.mu.Unlock()
 	for _, m := range messages {
 		p.sendEverywhere(p.table.Load().Routes[to.id], m)
 	}
@@ -177,11 +193,13 @@ func (p *Plane) releaseHandshakes(t *fwd.Table) {
 			}
 			k.waiting = false
 			p.addWaiting(false)
-			k.repeat = !old
+			if !old {
+				k.repeats = repeats
+			}
 			return !old
 		})
 		if len(messages) > 0 && !h.stopped {
-			h.startTimer(func() { p.repeatHandshake(to) })
+			p.startRepeats(to)
 		}
 		h.mu.Unlock()
 		for _, m := range messages {
