@@ -60,11 +60,13 @@ type Flow struct {
 	P95        time.Duration `json:"delay_p95_ns"`
 }
 
-// Accuracy is how late the emulator delivered packets: the error of the instrument.
+// Accuracy is the error of the instrument, and how busy the machine was.
 type Accuracy struct {
-	Packets uint64        `json:"packets"`
-	P99     time.Duration `json:"late_p99_ns"`
-	Max     time.Duration `json:"late_max_ns"`
+	Packets uint64        `json:"packets"`       // that the emulator delivered
+	P99     time.Duration `json:"late_p99_ns"`   // how late it did
+	Max     time.Duration `json:"late_max_ns"`   //
+	Sender  time.Duration `json:"sender_max_ns"` // how late packets were sent
+	Waiting float64       `json:"cpu_waiting"`   // share of the time in which some task of the machine waited for a CPU
 }
 
 // judge compares what was expected with what was measured.
@@ -74,6 +76,7 @@ func (t *trial) judge() Result {
 	for _, spec := range t.scenario.Traffic {
 		for _, d := range spec.Flow.Directions() {
 			series[d] = t.meters.records[d].Series()
+			r.Accuracy.Sender = max(r.Accuracy.Sender, series[d].Late())
 			r.Flows = append(r.Flows, summarize(d, series[d], t.scenario.Duration))
 		}
 	}
@@ -91,7 +94,8 @@ func (t *trial) judge() Result {
 		r.Outcomes = append(r.Outcomes, o)
 	}
 	late, _ := t.world.wan.Report()
-	r.Accuracy = Accuracy{Packets: late.Count(), P99: late.Quantile(0.99), Max: late.Max()}
+	r.Accuracy.Packets, r.Accuracy.P99, r.Accuracy.Max = late.Count(), late.Quantile(0.99), late.Max()
+	r.Accuracy.Waiting = (cpuPressure() - t.pressure).Seconds() / time.Since(t.epoch).Seconds()
 	return r
 }
 

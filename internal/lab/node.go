@@ -11,11 +11,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"overlayd/internal/lab/netns"
 )
@@ -218,47 +215,4 @@ func (n *node) accidents() []string {
 		}
 	}
 	return found
-}
-
-// Usage is what a daemon has used.
-type Usage struct {
-	Node     string        `json:"node"`
-	CPU      time.Duration `json:"cpu_ns"`
-	Resident int64         `json:"resident_bytes"` // now
-	Peak     int64         `json:"peak_bytes"`     // of the resident memory
-}
-
-// usage is what the daemon has used until now.
-func (n *node) usage() Usage {
-	u := Usage{Node: n.site.name, CPU: n.spent}
-	if n.running() {
-		u.CPU += cpuTime(n.process.PID())
-		u.Resident, u.Peak = memory(n.process.PID())
-	}
-	return u
-}
-
-// cpuTime is the processor time that a process has used, all its threads together; 0 if it is not there.
-func cpuTime(pid int) time.Duration {
-	const schedClock = 2 // CPUCLOCK_SCHED, see clock_getcpuclockid(3)
-	var ts unix.Timespec
-	if err := unix.ClockGettime(int32(^pid<<3|schedClock), &ts); err != nil {
-		return 0
-	}
-	return time.Duration(ts.Nano())
-}
-
-// memory is the resident memory of a process, and its highest so far, in bytes.
-func memory(pid int) (now, peak int64) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, 0
-	}
-	field := func(name string) int64 {
-		_, rest, _ := strings.Cut(string(b), "\n"+name+":")
-		line, _, _ := strings.Cut(rest, " kB")
-		kB, _ := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
-		return kB << 10
-	}
-	return field("VmRSS"), field("VmHWM")
 }

@@ -29,7 +29,8 @@ type trial struct {
 	nodes    map[string]*node
 	watchers map[string]*watcher
 	history  *history
-	epoch    time.Time // the start of the time line
+	epoch    time.Time     // the start of the time line
+	pressure time.Duration // on the CPU, at the start
 	meters   *meters
 	secret   *secret
 
@@ -217,6 +218,7 @@ func (t *trial) missingPath(spec scenario.Site) string {
 // follow goes through the time line.
 func (t *trial) follow(ctx context.Context) error {
 	t.epoch = time.Now()
+	t.pressure = cpuPressure()
 	t.history.begin(t.epoch)
 	var err error
 	if t.meters, err = t.startMeters(); err != nil {

@@ -123,6 +123,15 @@ func (s Series) Delays(from, to time.Duration) []time.Duration {
 	return delays
 }
 
+// Late is how much later than its beat the latest packet was sent: the error of the sender.
+func (s Series) Late() time.Duration {
+	var late time.Duration
+	for i, at := range s.Sent {
+		late = max(late, at-s.Sent[0]-time.Duration(i)*s.Every)
+	}
+	return late
+}
+
 // Quantile is the smallest value that at least the share q (0 to 1) of the sorted values does not exceed (the nearest
 // rank); zero if there are none.
 func Quantile[T any](sorted []T, q float64) T {

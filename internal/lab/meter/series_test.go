@@ -113,6 +113,14 @@ func TestFirstAndDelays(t *testing.T) {
 	}
 }
 
+func TestLateSenderIsNoticed(t *testing.T) {
+	s := steady(100)
+	s.Sent[50] += 3 * ms
+	if late := s.Late(); late != 3*ms {
+		t.Errorf("got %v", late)
+	}
+}
+
 func TestQuantileIsTheNearestRank(t *testing.T) {
 	values := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20}
 	for q, want := range map[float64]int{0: 1, 0.5: 10, 0.95: 19, 1: 20} {
