@@ -20,9 +20,9 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure throughput against wireguard-go alone, and what a relay spends",
-		Long: `Measure, between network namespaces with forwarding in the kernel and without the emulator, in one run: TCP with
-wireguard-go alone and with overlayd's direct path, in turns; TCP through a relay, and the CPU time that the relay spends
-on it; TCP without any tunnel.`,
+		Long: `Measure, between network namespaces with forwarding in the kernel and without the emulator, in one run:
+TCP with wireguard-go alone and with overlayd's direct path, in turns; TCP through a relay, and the CPU time that
+the relay spends on it; TCP without any tunnel.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := checkFormat(format); err != nil {

@@ -23,8 +23,9 @@ func newRun() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run FILE…",
 		Short: "Run scenarios with real daemons, and tell what came of it",
-		Long: `Run scenarios, one after another, with real daemons in network namespaces. It prints a time line of what happened
-and a table of what was expected, and exits with 0 if all of it came about. docs/scenarios.md describes the files.`,
+		Long: `Run scenarios, one after another, with real daemons in network namespaces. It prints a time line of
+what happened and a table of what was expected, and exits with 0 if all of it came about. docs/scenarios.md
+describes the files.`,
 		Example: `  sudo overlaylab run scripts/scenarios/boston.yaml
   sudo overlaylab run --repeat 20 scripts/scenarios/boston.yaml
   sudo overlaylab run --keep -v scripts/scenarios/nat.yaml`,

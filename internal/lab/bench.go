@@ -249,7 +249,8 @@ func (b *bench) measure(ctx context.Context) (BenchReport, error) {
 		return BenchReport{}, err
 	}
 	for range b.options.Rounds {
-		s, err := b.transfer(ctx, "relayed", b.nodes[sender].overlay, b.nodes[receiver].overlay, []int{b.nodes[relay].process.PID()})
+		watched := []int{b.nodes[relay].process.PID()}
+		s, err := b.transfer(ctx, "relayed", b.nodes[sender].overlay, b.nodes[receiver].overlay, watched)
 		if err != nil {
 			return BenchReport{}, err
 		}

@@ -165,7 +165,9 @@ type measured struct {
 }
 
 // worst measures every direction of a pair and takes the worst.
-func (j judgement) worst(p scenario.Pair, what string, u Unit, l scenario.Limit, f func(scenario.Pair) measured) Outcome {
+func (j judgement) worst(
+	p scenario.Pair, what string, u Unit, l scenario.Limit, f func(scenario.Pair) measured,
+) Outcome {
 	o := Outcome{What: what + " " + p.String(), Unit: u, Bound: l.Bound, In: l.In, Always: l.Always, Value: math.Inf(-1)}
 	for _, d := range p.Directions() {
 		m := f(d)
@@ -223,7 +225,8 @@ func (j judgement) path(c scenario.Path) Outcome {
 			return measured{value: (at - j.from).Seconds(), note: d.String()}
 		})
 	}
-	o := Outcome{What: c.Is.String() + " " + c.Of.String(), Unit: Truth, Value: 1, Bound: 1, In: c.Within.In, AtLeast: true}
+	what := c.Is.String() + " " + c.Of.String()
+	o := Outcome{What: what, Unit: Truth, Value: 1, Bound: 1, In: c.Within.In, AtLeast: true}
 	for _, d := range c.Of.Directions() {
 		if ok, other := j.t.history.always(d, route(d), j.from, j.to); !ok {
 			o.Value, o.Note = 0, fmt.Sprintf("%v: %s", d, other)

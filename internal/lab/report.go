@@ -180,7 +180,8 @@ func (r Report) printUsage(out io.Writer) {
 		}
 	}
 	fmt.Fprintf(out, "a daemon used at most %.2f s of CPU and %.1f MB\n", cpu.Seconds(), float64(peak)/1e6)
-	fmt.Fprintf(out, "the lab was late by at most %.2f ms (99%% of packets: %.2f ms); some task waited for a CPU %.0f%% of the time\n",
+	fmt.Fprintf(out, "the lab was late by at most %.2f ms (99%% of packets: %.2f ms); "+
+		"some task waited for a CPU %.0f%% of the time\n",
 		inMillis(max(late.Max, late.Sender)), inMillis(late.P99), late.Waiting*100)
 }
 

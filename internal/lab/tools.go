@@ -24,8 +24,8 @@ func findTools(dir string) (tools, error) {
 	t := tools{filepath.Join(dir, "overlayd"), filepath.Join(dir, "overlayctl")}
 	for _, path := range []string{t.overlayd, t.overlayctl} {
 		if _, err := os.Stat(path); err != nil {
-			return tools{}, fmt.Errorf("%s is not there: build the programs with `make build`, or name their directory with --bin",
-				path)
+			return tools{}, fmt.Errorf(
+				"%s is not there: build the programs with `make build`, or name their directory with --bin", path)
 		}
 	}
 	return t, nil

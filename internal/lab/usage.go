@@ -53,7 +53,7 @@ func memory(pid int) (now, peak int64) {
 	return field("VmRSS"), field("VmHWM")
 }
 
-// cpuPressure is for how long, since the machine started, some task has waited for a CPU; 0 if the kernel does not tell.
+// cpuPressure is for how long some task has waited for a CPU since the machine started; 0 if the kernel does not tell.
 func cpuPressure() time.Duration {
 	b, err := os.ReadFile("/proc/pressure/cpu")
 	if err != nil {

@@ -28,8 +28,8 @@ const WireGuardCommand = "wireguard"
 // bareInterface is the device of wireguard-go alone.
 const bareInterface = "wg0"
 
-// RunWireGuard runs wireguard-go alone, as it comes: its own UDP sockets, a real TUN, and the configuration (in the form
-// of its configuration protocol) that comes in. It writes a line when it is ready and runs until the context ends.
+// RunWireGuard runs wireguard-go alone, as it comes: its own UDP sockets, a real TUN, and the configuration that comes
+// in (in the form of its configuration protocol). It writes a line when it is ready and runs until the context ends.
 func RunWireGuard(ctx context.Context, in io.Reader, out io.Writer, mtu int) error {
 	config, err := io.ReadAll(io.LimitReader(in, 1<<16))
 	if err != nil {
@@ -88,7 +88,8 @@ func (e *bareEnd) start(s *netns.Spawner, self string, mtu int, peer *bareEnd) e
 	}
 	defer out.Close()
 	cmd := exec.Command(self, WireGuardCommand, "--mtu", fmt.Sprint(mtu))
-	cmd.Stdin = strings.NewReader(fmt.Sprintf("private_key=%s\nlisten_port=%d\npublic_key=%s\nendpoint=%v\nallowed_ip=%v/32\n",
+	cmd.Stdin = strings.NewReader(fmt.Sprintf("private_key=%s\nlisten_port=%d\n"+
+		"public_key=%s\nendpoint=%v\nallowed_ip=%v/32\n",
 		hex.EncodeToString(e.key.Bytes()), barePort,
 		hex.EncodeToString(peer.key.PublicKey().Bytes()), netip.AddrPortFrom(peer.outer, barePort), peer.inner))
 	cmd.Stdout, cmd.Stderr, cmd.Env = in, os.Stderr, environ()

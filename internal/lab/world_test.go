@@ -118,8 +118,9 @@ func TestTransferIsHeldToTheRate(t *testing.T) {
 	w := worldOf(t, `
 sites: {a: {uplink: {rate: 20mbit, queue: 100ms}}, b: {}}
 links: {a -- b: {rtt: 20ms}}`)
-	transfer := meter.Transfer{From: w.sites["a"].inside, To: w.sites["b"].public, For: 4 * time.Second, Congestion: "cubic"}
-	g, err := transfer.Run(t.Context(), w.sites["a"].host, w.sites["b"].host)
+	from, to := w.sites["a"], w.sites["b"]
+	transfer := meter.Transfer{From: from.inside, To: to.public, For: 4 * time.Second, Congestion: "cubic"}
+	g, err := transfer.Run(t.Context(), from.host, to.host)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ type Counts struct {
 // Tap is shown every packet that a site sends (out) or receives. It runs on the emulator's thread and must not keep b.
 type Tap func(out bool, b []byte)
 
-// Start starts an emulator for the sites with the given uplinks; Site i is uplinks[i]. The network begins without links.
+// Start starts an emulator for the sites with the given uplinks; Site i is uplinks[i]. At first there are no links.
 func Start(uplinks []Uplink, seed uint64) (*Emulator, error) {
 	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {

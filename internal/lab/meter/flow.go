@@ -70,7 +70,8 @@ func (r *Record) OnGap(gap time.Duration, f func(from, to time.Duration)) { r.ga
 // Series is the record as it is now.
 func (r *Record) Series() Series {
 	s := Series{
-		Every: r.every, Duplicates: int(r.duplicates.Load()), Reordered: int(r.reordered.Load()), Refused: int(r.refused.Load()),
+		Every:      r.every,
+		Duplicates: int(r.duplicates.Load()), Reordered: int(r.reordered.Load()), Refused: int(r.refused.Load()),
 	}
 	for i := range r.sent {
 		at := r.sent[i].Load()

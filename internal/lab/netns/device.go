@@ -40,7 +40,9 @@ func (n *Namespace) AddTUN(device string, mtu int) (int, error) {
 func Connect(a *Namespace, deviceA string, b *Namespace, deviceB string, mtu int) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU = deviceA, mtu
-	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: deviceB, PeerNamespace: netlink.NsFd(int(b.handle)), PeerMTU: uint32(mtu)}
+	pair := &netlink.Veth{
+		LinkAttrs: attrs, PeerName: deviceB, PeerNamespace: netlink.NsFd(int(b.handle)), PeerMTU: uint32(mtu),
+	}
 	if err := a.links.LinkAdd(pair); err != nil {
 		return fmt.Errorf("make the veth pair %s, %s: %w", deviceA, deviceB, err)
 	}

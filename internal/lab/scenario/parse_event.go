@@ -76,7 +76,8 @@ func eventForms() map[string]form {
 		"restore": {fields{"restore": into(&restore.Link, parsePair)}, nil, func() any { return restore }},
 		"set":     {setFields, nil, func() any { return set }},
 		"flap": {fields{
-			"flap": into(&flap.Link, parsePair), "every": into(&flap.Every, parseInterval), "for": into(&flap.For, parsePositive),
+			"flap":  into(&flap.Link, parsePair),
+			"every": into(&flap.Every, parseInterval), "for": into(&flap.For, parsePositive),
 		}, []string{"every", "for"}, func() any { return flap }},
 		"site": {fields{
 			"site":   into(&ports.Site, parseName),

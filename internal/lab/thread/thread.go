@@ -1,6 +1,6 @@
 // Package thread makes instruments punctual. Go's own timers may be a millisecond late and stand in line behind other
-// goroutines, and on a busy machine a thread waits for others. A real-time thread that sleeps in the kernel is some tens
-// of microseconds late. But the runtime hands goroutines from thread to thread, and a real-time thread that waits for
+// goroutines, and on a busy machine a thread waits for others. A real-time thread that sleeps in the kernel is some
+// tens of microseconds late. But the runtime hands goroutines from thread to thread, and a real-time thread that waits for
 // an ordinary one is no better than that: so the whole process gets the priority (Prioritize), and only the children
 // that it starts are ordinary (Ordinary).
 package thread
