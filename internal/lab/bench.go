@@ -224,8 +224,10 @@ func (b *bench) measure(ctx context.Context) (BenchReport, error) {
 	}{
 		{"kernel", b.sites[sender].inside, b.sites[receiver].inside, nil},
 		{"wireguard", b.bare[0].inner, b.bare[1].inner, []int{b.bare[0].process.PID(), b.bare[1].process.PID()}},
-		{"direct", b.nodes[sender].overlay, b.nodes[receiver].overlay,
-			[]int{b.nodes[sender].process.PID(), b.nodes[receiver].process.PID()}},
+		{
+			"direct", b.nodes[sender].overlay, b.nodes[receiver].overlay,
+			[]int{b.nodes[sender].process.PID(), b.nodes[receiver].process.PID()},
+		},
 	}
 	idle := b.usages()
 	samples := make(map[string][]sample)

@@ -159,39 +159,47 @@ func checkForms() map[string]form {
 	return map[string]form{
 		"outage": {
 			limited(&outage.Below, "below", parseSeconds, fields{"outage": into(&outage.Flow, parsePair)}),
-			[]string{"below"}, func() any { return outage },
+			[]string{"below"},
+			func() any { return outage },
 		},
 		"loss": {
 			limited(&loss.Below, "below", parseShare, fields{"loss": into(&loss.Flow, parsePair)}),
-			[]string{"below"}, func() any { return loss },
+			[]string{"below"},
+			func() any { return loss },
 		},
 		"lost": {
 			limited(&lost.AtMost, "at_most", parseCount, fields{"lost": into(&lost.Flow, parsePair)}),
-			[]string{"at_most"}, func() any { return lost },
+			[]string{"at_most"},
+			func() any { return lost },
 		},
 		"first-packet": {
 			limited(&first.Within, "within", parseSeconds, fields{"first-packet": into(&first.Flow, parsePair)}),
-			[]string{"within"}, func() any { return first },
+			[]string{"within"},
+			func() any { return first },
 		},
 		"path": {
 			limited(&path.Within, "within", parseSeconds, fields{
 				"path": into(&path.Of, parsePair), "is": into(&path.Is, parseRoute),
 			}),
-			[]string{"is"}, func() any { return path },
+			[]string{"is"},
+			func() any { return path },
 		},
 		"switches": {
 			limited(&switches.AtMost, "at_most", parseCount, fields{"switches": into(&switches.Of, parsePair)}),
-			[]string{"at_most"}, func() any { return switches },
+			[]string{"at_most"},
+			func() any { return switches },
 		},
 		"dead": {
 			limited(&dead.AtMost, "at_most", parseCount, fields{"dead": into(&dead.Of, parsePair)}),
-			[]string{"at_most"}, func() any { return dead },
+			[]string{"at_most"},
+			func() any { return dead },
 		},
 		"goodput": {
 			limited(&goodput.AtLeast, "at_least", parseShare, fields{
 				"goodput": into(&goodput.Of, parseName), "of": into(&goodput.Against, parseName),
 			}),
-			[]string{"at_least", "of"}, func() any { return goodput },
+			[]string{"at_least", "of"},
+			func() any { return goodput },
 		},
 		"capture": {fields{
 			"capture": into(&capture.Site, parseName), "during": into(&capture.During, parseName),

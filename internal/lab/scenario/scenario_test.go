@@ -178,9 +178,13 @@ func TestRoutes(t *testing.T) {
 		via  []string
 		want bool
 	}{
-		{"direct", nil, true}, {"direct", []string{"c"}, false},
-		{"relayed", nil, false}, {"relayed", []string{"c"}, true},
-		{"via c", []string{"c"}, true}, {"via c", []string{"d"}, false}, {"via c, d", []string{"c", "d"}, true},
+		{"direct", nil, true},
+		{"direct", []string{"c"}, false},
+		{"relayed", nil, false},
+		{"relayed", []string{"c"}, true},
+		{"via c", []string{"c"}, true},
+		{"via c", []string{"d"}, false},
+		{"via c, d", []string{"c", "d"}, true},
 	} {
 		r, err := parseRoute(test.text)
 		if err != nil || r.Matches(test.via) != test.want {
