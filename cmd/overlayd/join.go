@@ -89,7 +89,10 @@ func join(ctx context.Context, dir *state.Dir, token member.Token, name string) 
 	if err := dir.SaveRecords(joined.Records); err != nil {
 		return member.Joined{}, err
 	}
-	return joined, dir.SaveNetwork(state.Membership{Network: joined.Network, Certificate: joined.Certificate.Raw()})
+	return joined, dir.SaveNetwork(state.Membership{
+		Network: joined.Network, Certificate: joined.Certificate.Raw(),
+		Contact: state.Contact{Node: joined.Inviter, Endpoint: joined.Reached},
+	})
 }
 
 // resolve finds the addresses of the token's endpoints; it is enough if one has any.

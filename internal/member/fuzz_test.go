@@ -165,7 +165,7 @@ func FuzzJoinReply(f *testing.F) {
 		if decode(body, maxReply, &rb) == nil && rb.Status == statusOK {
 			_ = j.certified(start, rb)
 			j.network = p.net
-			_ = j.introduced(start, rb)
+			_ = j.introduced(start, netip.AddrPort{}, rb)
 		}
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"overlayd/internal/wire"
 )
 
 // ErrNobodyAnswered means that no endpoint of the token answered.
@@ -45,6 +47,8 @@ type Joined struct {
 	Network     *Network
 	Certificate *Certificate
 	Records     [][]byte // this node's own and the inviter's, for Load
+	Inviter     wire.NodeID
+	Reached     netip.AddrPort // where the inviter answered: it may publish no endpoint that this node reaches
 }
 
 // JoinFailed says why the node did not join, in a sentence for the person who tried.
@@ -134,7 +138,7 @@ func (j *Joiner) Step(now time.Time, in JoinInput) error {
 	}
 	var err error
 	if h, ok := in.(Heard); ok {
-		err = j.heard(now, h.Frame)
+		err = j.heard(now, h)
 	}
 	switch {
 	case j.finished:
@@ -175,8 +179,8 @@ func (j *Joiner) nobody(now time.Time) error {
 }
 
 // heard takes a reply. It is the inviter's: nobody else can seal it.
-func (j *Joiner) heard(now time.Time, frame []byte) error {
-	body, err := j.keys.openReply(frame, j.part, j.token.ID, j.nonce[:])
+func (j *Joiner) heard(now time.Time, h Heard) error {
+	body, err := j.keys.openReply(h.Frame, j.part, j.token.ID, j.nonce[:])
 	if err != nil {
 		return err
 	}
@@ -187,7 +191,7 @@ func (j *Joiner) heard(now time.Time, frame []byte) error {
 	if j.part == partCertificate {
 		err = j.certified(now, body)
 	} else {
-		err = j.introduced(now, body)
+		err = j.introduced(now, h.From, body)
 	}
 	if err != nil {
 		j.fail(fmt.Errorf("the inviting node's answer cannot be used: %w", err))
@@ -222,7 +226,7 @@ func (j *Joiner) certified(now time.Time, body replyBody) error {
 	return j.ask(now, partRecord, record.raw)
 }
 
-func (j *Joiner) introduced(now time.Time, body replyBody) error {
+func (j *Joiner) introduced(now time.Time, from netip.AddrPort, body replyBody) error {
 	inviter, err := j.network.VerifyRecord(body.Record, nil, now)
 	if err != nil {
 		return err
@@ -231,6 +235,9 @@ func (j *Joiner) introduced(now time.Time, body replyBody) error {
 		return fmt.Errorf("record of another node: %w", ErrForeign)
 	}
 	j.finished = true
-	j.out = append(j.out, Joined{Network: j.network, Certificate: j.cert, Records: [][]byte{j.record.raw, inviter.raw}})
+	j.out = append(j.out, Joined{
+		Network: j.network, Certificate: j.cert, Records: [][]byte{j.record.raw, inviter.raw},
+		Inviter: j.token.Inviter, Reached: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
+	})
 	return nil
 }

@@ -4,15 +4,24 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"overlayd/internal/member"
+	"overlayd/internal/wire"
 )
 
 // Membership is the content of the file network: what makes this node a member.
 type Membership struct {
 	Network     *member.Network
 	Certificate []byte // this node's own; whether it is valid now, Network.VerifyCertificate tells
+	Contact     Contact
+}
+
+// Contact is where this node reached its inviter when it joined; zero on the node that made the network.
+type Contact struct {
+	Node     wire.NodeID
+	Endpoint netip.AddrPort
 }
 
 type identityContent struct {
@@ -23,6 +32,8 @@ type identityContent struct {
 type networkContent struct {
 	Settings    []byte `cbor:"1,keyasint"`
 	Certificate []byte `cbor:"2,keyasint"`
+	Inviter     []byte `cbor:"3,keyasint,omitempty"`
+	Reached     string `cbor:"4,keyasint,omitempty"` // ADDRESS:PORT
 }
 
 // Identity reads the node's keys.
@@ -64,12 +75,23 @@ func (d *Dir) Network() (Membership, error) {
 	if err != nil {
 		return Membership{}, d.damaged(networkFile, fmt.Errorf("%w: %w", ErrDamaged, err))
 	}
-	return Membership{Network: n, Certificate: c.Certificate}, nil
+	m := Membership{Network: n, Certificate: c.Certificate}
+	if c.Reached != "" {
+		copy(m.Contact.Node[:], c.Inviter)
+		if m.Contact.Endpoint, err = netip.ParseAddrPort(c.Reached); err != nil {
+			return Membership{}, d.damaged(networkFile, fmt.Errorf("%w: %w", ErrDamaged, err))
+		}
+	}
+	return m, nil
 }
 
 // SaveNetwork stores the network that this node is a member of.
 func (d *Dir) SaveNetwork(m Membership) error {
-	return d.write(networkFile, networkContent{Settings: m.Network.Raw(), Certificate: m.Certificate})
+	c := networkContent{Settings: m.Network.Raw(), Certificate: m.Certificate}
+	if m.Contact.Endpoint.IsValid() {
+		c.Inviter, c.Reached = m.Contact.Node[:], m.Contact.Endpoint.String()
+	}
+	return d.write(networkFile, c)
 }
 
 // Records reads the records of the members as last seen; none if there is no such file.

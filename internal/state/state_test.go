@@ -43,7 +43,10 @@ func filled(t *testing.T, path string) {
 	check(t, err)
 	check(t, d.CreateIdentity(id))
 	check(t, d.CreateRootKey(root))
-	check(t, d.SaveNetwork(Membership{Network: network, Certificate: cert.Raw()}))
+	check(t, d.SaveNetwork(Membership{
+		Network: network, Certificate: cert.Raw(),
+		Contact: Contact{Node: id.ID(), Endpoint: netip.MustParseAddrPort("203.0.113.7:51871")},
+	}))
 	check(t, d.SaveRecords([][]byte{record.Raw()}))
 	check(t, d.SaveInvitations([]member.Invitation{{Name: "boston", Expiry: 1}}))
 	_, err = d.NextEpoch(start)
@@ -78,6 +81,10 @@ func TestWhatIsStoredComesBack(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	m, err := d.Network()
+	if err != nil || m.Contact.Endpoint.String() != "203.0.113.7:51871" || m.Contact.Node.IsZero() {
+		t.Errorf("contact %v, %v", m.Contact, err)
 	}
 	list, err := d.Invitations()
 	if err != nil || len(list) != 1 || list[0].Name != "boston" {
