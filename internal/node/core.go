@@ -44,12 +44,19 @@ type CoreConfig struct {
 	Epoch       uint64              // larger than that of any run before
 	Sockets     []netip.AddrPort    // the local ones; their index is fwd.Hop.Socket
 	Configured  []netip.AddrPort    // endpoints to publish besides those found
+	Contact     Contact             // tried besides what that member publishes
 	Relay       member.Consent
 	Probe       probe.Config
 	Select      pathselect.Config
 	Algorithm   pathselect.Algorithm
 	Seed        [32]byte  // of schedules and choices
 	Secret      io.Reader // nonces and labels: a cryptographic source in production
+}
+
+// Contact is where a member was reached in an earlier run.
+type Contact struct {
+	Node     wire.NodeID
+	Endpoint netip.AddrPort
 }
 
 // Core is all that a node decides. It belongs to one goroutine.

@@ -75,10 +75,14 @@ func (c *Core) dropWorstDirect(now time.Time, p *peer) bool {
 	return true
 }
 
-// tryEndpoints measures the direct paths to all endpoints that the peer publishes.
+// tryEndpoints measures the direct paths to all endpoints that the peer publishes, and to where it was reached before:
+// behind a router that forwards a port, or just after its start, it does not know that address itself.
 func (c *Core) tryEndpoints(now time.Time, p *peer) {
 	for _, endpoint := range p.member.Record.Endpoints {
 		c.addDirect(now, p, endpoint)
+	}
+	if contact := c.cfg.Contact; contact.Node == p.id && contact.Endpoint.IsValid() {
+		c.addDirect(now, p, contact.Endpoint)
 	}
 }
 

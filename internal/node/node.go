@@ -55,6 +55,7 @@ type membership struct {
 	network     *member.Network
 	identity    member.Identity
 	certificate *member.Certificate
+	contact     Contact
 	authority   member.Authority
 	records     [][]byte
 	invitations []member.Invitation
@@ -66,7 +67,7 @@ func load(dir *state.Dir, now time.Time) (m membership, err error) {
 	if err != nil {
 		return m, err
 	}
-	m.network = stored.Network
+	m.network, m.contact = stored.Network, Contact(stored.Contact)
 	if m.identity, err = dir.Identity(); err != nil {
 		return m, err
 	}
@@ -153,7 +154,7 @@ func (n *Node) openCore(now time.Time, m membership) error {
 	n.core, err = NewCore(now, CoreConfig{
 		Network: m.network, Identity: m.identity, Certificate: m.certificate, Authority: m.authority,
 		Invitations: m.invitations, Epoch: m.epoch,
-		Sockets: n.plane.Listening(), Configured: n.cfg.Endpoints, Relay: consent(n.cfg.Relay),
+		Sockets: n.plane.Listening(), Configured: n.cfg.Endpoints, Contact: m.contact, Relay: consent(n.cfg.Relay),
 		Probe: probe.Config{
 			Idle: n.cfg.Probe.Idle, Recent: n.cfg.Probe.Recent, Standby: n.cfg.Probe.Standby, Selected: n.cfg.Probe.Selected,
 		},
