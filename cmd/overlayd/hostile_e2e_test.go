@@ -1,0 +1,252 @@
+package main
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"overlayd/config"
+	"overlayd/internal/lab/netns"
+	"overlayd/internal/wire"
+)
+
+// internet is three members and a stranger around one router.
+type internet struct {
+	*bench
+	router                     *netns.Namespace
+	belmont, cambridge, boston *service
+	stranger                   *netns.Namespace
+	recorded                   *recorder
+}
+
+// underlay is the address of the n-th machine at the router.
+func underlay(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(n), 1}) }
+
+func newInternet(t testing.TB) *internet {
+	t.Helper()
+	w := &internet{bench: newBench(t)}
+	w.router = w.namespace()
+	w.must(w.router.Sysctl("ipv4/ip_forward", "1"))
+	w.recorded = w.record(w.router)
+	w.belmont = w.node("belmont", w.machine(1))
+	w.cambridge = w.node("cambridge", w.machine(2))
+	w.boston = w.node("boston", w.machine(3))
+	w.stranger = w.machine(4)
+
+	w.belmont.start()
+	for _, d := range []*service{w.cambridge, w.boston} {
+		w.ns = d.ns // where the newcomer runs
+		token := w.belmont.invite(netip.AddrPortFrom(underlay(1), config.DefaultPort).String())
+		w.works(w.overlayd("join", token, "--name", d.name, "--state", d.state))
+		d.start()
+	}
+	w.eventually(readyPatience, func() error {
+		return errors.Join(w.belmont.reaches("boston"), w.boston.reaches("cambridge"), w.cambridge.reaches("belmont"))
+	})
+	return w
+}
+
+// machine is a namespace at the router.
+func (w *internet) machine(n int) *netns.Namespace {
+	w.Helper()
+	ns, port := w.namespace(), fmt.Sprintf("port%d", n)
+	w.must(netns.Connect(ns, "eth0", w.router, port, 1500))
+	gateway := netip.AddrFrom4([4]byte{10, 9, byte(n), 254})
+	w.must(ns.AddAddress("eth0", netip.PrefixFrom(underlay(n), 24)))
+	w.must(w.router.AddAddress(port, netip.PrefixFrom(gateway, 24)))
+	w.must(ns.AddRoute("eth0", netns.DefaultRoute(), gateway))
+	return ns
+}
+
+// members are the daemons.
+func (w *internet) members() []*service { return []*service{w.belmont, w.cambridge, w.boston} }
+
+// reaches reports whether data to a peer has exactly these relays.
+func (d *service) reaches(peer string, via ...string) error {
+	p := d.paths()[peer]
+	if p.Selected == nil || p.State != "up" || !slices.Equal(p.Selected.Via, via) {
+		return fmt.Errorf("%s reaches %s by %+v, %s", d.name, peer, p.Selected, p.State)
+	}
+	return nil
+}
+
+// echo sends numbered datagrams over the overlay and counts what comes back.
+type echo struct {
+	sent, back atomic.Int64
+	stop, done chan struct{}
+}
+
+const echoEvery = 10 * time.Millisecond
+
+// echo begins to send datagrams from one member to another, which returns them.
+func (w *internet) echo(from, to *service) *echo {
+	w.Helper()
+	server := w.listenUDP(to.ns, netip.AddrPortFrom(to.status().Addresses[0], 7).String())
+	go func() {
+		buf := make([]byte, 64)
+		for {
+			n, addr, err := server.ReadFromUDPAddrPort(buf)
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err == nil {
+				_, _ = server.WriteToUDPAddrPort(buf[:n], addr)
+			}
+		}
+	}()
+	client := w.listenUDP(from.ns, netip.AddrPortFrom(from.status().Addresses[0], 0).String())
+	e := &echo{stop: make(chan struct{}), done: make(chan struct{})}
+	go e.receive(client)
+	go e.send(client, server.LocalAddr().(*net.UDPAddr).AddrPort())
+	w.Cleanup(e.end)
+	return e
+}
+
+func (e *echo) send(conn *net.UDPConn, to netip.AddrPort) {
+	defer close(e.done)
+	ticker := time.NewTicker(echoEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if _, err := conn.WriteToUDPAddrPort(binary.BigEndian.AppendUint64(nil, uint64(e.sent.Load())), to); err == nil {
+				e.sent.Add(1)
+			}
+		case <-e.stop:
+			return
+		}
+	}
+}
+
+func (e *echo) receive(conn *net.UDPConn) {
+	buf := make([]byte, 64)
+	for {
+		if _, err := conn.Read(buf); errors.Is(err, net.ErrClosed) {
+			return
+		} else if err == nil {
+			e.back.Add(1)
+		}
+	}
+}
+
+func (e *echo) end() {
+	select {
+	case <-e.stop:
+	default:
+		close(e.stop)
+	}
+	<-e.done
+}
+
+// condition is what a flood may not change.
+type condition struct {
+	paths      string
+	goroutines uint64
+	known      uint64 // paths that are measured
+	relayed    uint64 // circuits
+	resident   int64  // bytes
+}
+
+func (d *service) condition() condition {
+	d.Helper()
+	var c condition
+	for _, peer := range sortedKeys(d.paths()) {
+		p := d.paths()[peer]
+		c.paths += fmt.Sprintf("%s: %v, %d switches;", peer, p.Selected.Via, p.Switches)
+		for _, candidate := range p.Candidates {
+			if strings.HasPrefix(candidate.Endpoint, underlay(4).String()+":") {
+				d.Errorf("%s holds the stranger for %s: %+v", d.name, peer, candidate)
+			}
+		}
+	}
+	counters := d.status().Counters
+	c.goroutines, c.known, c.relayed = counters["goroutines"], counters["paths"], counters["circuits_relayed"]
+	c.resident = resident(d.process.PID())
+	return c
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// resident is the memory that a process has, in bytes.
+func resident(pid int) (bytes int64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	var size, pages int64
+	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
+		return 0
+	}
+	return pages * int64(os.Getpagesize())
+}
+
+// A flood of garbage and of recorded frames changes nothing, and pays nobody.
+func TestAStrangerIsIgnored(t *testing.T) {
+	t.Parallel()
+	w := newInternet(t)
+	traffic := w.echo(w.belmont, w.boston)
+	w.recorded.has(w.bench, map[wire.Class]int{wire.ClassControl: 40, wire.ClassWireGuard: 40, wire.ClassJoin: 2})
+	w.must(w.router.Block(underlay(1), underlay(3)))
+	w.eventually(readyPatience, func() error {
+		return errors.Join(w.belmont.reaches("boston", "cambridge"), w.boston.reaches("belmont", "cambridge"))
+	})
+	w.recorded.has(w.bench, map[wire.Class]int{wire.ClassLabel: 300})
+
+	var targets []netip.AddrPort
+	before := map[string]condition{}
+	for i, d := range w.members() {
+		targets = append(targets, netip.AddrPortFrom(underlay(i+1), config.DefaultPort))
+		before[d.name] = d.condition()
+	}
+	s := w.stranger_(targets)
+	sent, back := traffic.sent.Load(), traffic.back.Load()
+	stop := make(chan struct{})
+	done := s.flood(stop)
+	<-time.After(floodFor)
+	close(stop)
+	<-done
+	sent, back = traffic.sent.Load()-sent, traffic.back.Load()-back
+	t.Logf("during the flood %d of %d echoes came back", back, sent)
+	if float64(back) < 0.95*float64(sent) {
+		t.Errorf("during the flood only %d of %d echoes came back", back, sent)
+	}
+	for _, d := range w.members() {
+		was := before[d.name]
+		t.Logf("%s: %+v; %v", d.name, d.condition(), d.status().Counters)
+		w.eventually(readyPatience, func() error {
+			is := d.condition()
+			if is.paths != was.paths || is.known > was.known || is.relayed > was.relayed || is.goroutines > was.goroutines+4 {
+				return fmt.Errorf("%s was %+v and is %+v", d.name, was, is)
+			}
+			if is.resident > was.resident+mayGrow {
+				return fmt.Errorf("%s had %d bytes and has %d", d.name, was.resident, is.resident)
+			}
+			return nil
+		})
+	}
+	s.gotNoMoreThanItGave(t)
+}
+
+const (
+	floodFor = 4 * time.Second
+	mayGrow  = 16 << 20
+)
+
+func (w *internet) stranger_(targets []netip.AddrPort) *stranger {
+	return w.bench.stranger(w.stranger, w.recorded, targets)
+}
