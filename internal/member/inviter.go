@@ -22,9 +22,12 @@ const (
 	// MaxInvitationTTL bounds how long a token can be used.
 	MaxInvitationTTL = 30 * 24 * time.Hour
 
-	remember     = 24 * time.Hour // that a token was used or has expired, so that the newcomer is told
-	joinsASecond = 20
-	joinsBurst   = 60
+	remember = 24 * time.Hour // that a token was used or has expired, so that the newcomer is told
+
+	// Requests with one token that are looked into. A join needs two, with all repetitions to eight endpoints some
+	// forty. Whoever replays a recorded request uses up the share of a token that has done its work.
+	joinsASecond = 4
+	joinsBurst   = 40
 )
 
 // Why Inviter.Create and Inviter.Receive refuse.
@@ -73,17 +76,23 @@ type Inviter struct {
 	registry  Registry
 	random    io.Reader
 
-	list   []Invitation
-	issued map[TokenID]*Certificate // of the used ones
-	credit float64
-	at     time.Time
+	list    []Invitation
+	issued  map[TokenID]*Certificate // of the used ones
+	credits map[TokenID]credit       // of those that were asked with
+}
+
+// credit is how many requests are looked into at once.
+type credit struct {
+	left float64
+	at   time.Time
 }
 
 // NewInviter is the inviter of the node with the given identity, going on with the invitations that were stored.
 // Random must be cryptographic.
 func NewInviter(a Authority, id Identity, registry Registry, stored []Invitation, random io.Reader) *Inviter {
 	v := &Inviter{
-		authority: a, id: id, registry: registry, random: random, issued: make(map[TokenID]*Certificate), credit: joinsBurst,
+		authority: a, id: id, registry: registry, random: random,
+		issued: make(map[TokenID]*Certificate), credits: make(map[TokenID]credit),
 	}
 	for _, i := range stored[:min(len(stored), MaxInvitations)] {
 		if i.Used() {
@@ -146,6 +155,7 @@ func (v *Inviter) Create(now time.Time, name string, ttl time.Duration, endpoint
 // Cancel forgets a token that was not used, and reports whether there was one.
 func (v *Inviter) Cancel(id TokenID) bool {
 	before := len(v.list)
+	delete(v.credits, id)
 	v.list = slices.DeleteFunc(v.list, func(i Invitation) bool { return i.ID == id && !i.Used() })
 	return len(v.list) < before
 }
@@ -156,6 +166,7 @@ func (v *Inviter) prune(now time.Time) {
 		old := now.After(time.Unix(i.Expiry, 0).Add(remember))
 		if old {
 			delete(v.issued, i.ID)
+			delete(v.credits, i.ID)
 		}
 		return old
 	})
@@ -184,7 +195,7 @@ func (v *Inviter) Receive(now time.Time, from netip.AddrPort, frame []byte) (Ans
 	if subtle.ConstantTimeCompare(mac, frame[joinRequest-macLen:]) != 1 {
 		return Answer{}, fmt.Errorf("join from %s: %w", from, ErrSignature)
 	}
-	if !v.afford(now) {
+	if !v.afford(now, inv.ID) {
 		return Answer{}, fmt.Errorf("join from %s: %w", from, ErrTooManyJoins)
 	}
 	network := v.authority.Network.ID
@@ -244,6 +255,9 @@ func (v *Inviter) takeRecord(now time.Time, c *Certificate, raw []byte) (replyBo
 	own, ok := v.registry.Get(v.id.ID())
 	if err != nil || rec.Node() != c.Node || !ok {
 		return replyBody{Status: statusRecord}, Answer{}
+	}
+	if known, ok := v.registry.Get(c.Node); ok && known.Record.Sequence >= rec.Sequence {
+		raw = nil // a repeated request: nothing is to be stored again
 	}
 	return replyBody{Record: own.Record.raw}, Answer{Record: raw}
 }
@@ -310,15 +324,19 @@ func (v *Inviter) addrTaken(addr netip.Addr) bool {
 	return false
 }
 
-// afford bounds the public-key operations that holders of tokens can cause.
-func (v *Inviter) afford(now time.Time) bool {
-	if d := now.Sub(v.at); d > 0 {
-		v.credit = min(joinsBurst, v.credit+d.Seconds()*joinsASecond)
-		v.at = now
+// afford bounds the public-key operations that a token can cause. Only its holders, and who recorded them, get so far.
+func (v *Inviter) afford(now time.Time, id TokenID) bool {
+	c, known := v.credits[id]
+	if !known {
+		c = credit{left: joinsBurst, at: now}
 	}
-	if v.credit < 1 {
-		return false
+	if d := now.Sub(c.at); d > 0 {
+		c.left, c.at = min(joinsBurst, c.left+d.Seconds()*joinsASecond), now
 	}
-	v.credit--
-	return true
+	enough := c.left >= 1
+	if enough {
+		c.left--
+	}
+	v.credits[id] = c
+	return enough
 }

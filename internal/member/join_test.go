@@ -243,6 +243,51 @@ func TestAlteredRequestChangesNothing(t *testing.T) {
 	t.Error("a replayed request is answered without a limit")
 }
 
+// Whoever recorded the requests of a newcomer sends them again and again.
+func TestReplayedRequestsStoreNothingAndKeepNobodyOut(t *testing.T) {
+	p := newParty(t, 1)
+	id, tok := p.identity(), p.token("")
+	from := netip.MustParseAddrPort("198.51.100.1:4000")
+	var recorded [][]byte
+	j := ok(t, func() (*Joiner, error) {
+		return NewJoiner(start, tok, endpoints("192.0.2.1:51871"), id, "boston", p.random)
+	})
+	for len(recorded) < 2 {
+		for _, out := range j.Drain(nil) {
+			if out, is := out.(Transmit); is {
+				recorded = append(recorded, out.Frame)
+				answer := ok(t, func() (Answer, error) { return p.inviter.Receive(start, from, out.Frame) })
+				if answer.Record != nil {
+					if err := p.set.Step(start, Learn{answer.Record}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				_ = j.Step(start, Heard{From: out.To, Frame: answer.Frame})
+			}
+		}
+	}
+	before, looked := len(p.set.Records()), 0
+	for i := range 10000 {
+		now := start.Add(time.Duration(i) * time.Millisecond)
+		answer, err := p.inviter.Receive(now, from, recorded[i%2])
+		if err == nil {
+			looked++
+		}
+		if answer.Save || answer.Record != nil {
+			t.Fatalf("replay %d has something stored", i)
+		}
+	}
+	if looked > joinsBurst+10*joinsASecond {
+		t.Errorf("%d replays were looked into", looked)
+	}
+	if n := len(p.set.Records()); n != before {
+		t.Errorf("replays made %d records of %d", n, before)
+	}
+	if _, err := p.join(start.Add(10*time.Second), p.token(""), p.identity(), "cambridge", never); err != nil {
+		t.Errorf("meanwhile a newcomer is refused: %v", err)
+	}
+}
+
 func TestLowestFreeAddressIsGiven(t *testing.T) {
 	p := newParty(t, 1)
 	for i, name := range []string{"a", "b", "c"} {
