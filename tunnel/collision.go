@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"overlayd/internal/wire"
+	"overlayd/tunnel/fwd"
 )
 
 // collisionFor is how long an initiation of ours that was not answered keeps out those of the peer.
@@ -18,7 +19,7 @@ func leads(ours, theirs [32]byte) bool { return bytes.Compare(ours[:], theirs[:]
 // not understand the answer to it. WireGuard begins again only 5 s later. Two ends that both have something to send when
 // a path comes up do so at the same moment.
 func (p *Plane) collides(from wire.NodeID, frame []byte) bool {
-	if frame[0] != wire.WireGuardInitiation {
+	if !initiates(frame) {
 		return false
 	}
 	to, known := p.peers.view.Load().peers[from]
@@ -31,4 +32,17 @@ func (p *Plane) collides(from wire.NodeID, frame []byte) bool {
 	defer h.mu.Unlock()
 	k := &h.kept[0]
 	return k.length > 0 && !k.waiting && k.index == index && p.clock().Sub(k.at) < collisionFor
+}
+
+// initiates reports whether a WireGuard message begins a handshake.
+func initiates(frame []byte) bool { return frame[0] == wire.WireGuardInitiation }
+
+// unwanted reports whether a message that came directly is not to reach wireguard-go. Initiations are only taken from
+// addresses that a member has proved to be at: that costs strangers no public-key operation of ours, and collisions can
+// be told. A member whose address is new proves it within a round trip, and repeats its initiation.
+func (p *Plane) unwanted(direct *fwd.Path, frame []byte) bool {
+	if direct == nil {
+		return initiates(frame)
+	}
+	return p.collides(direct.Peer, frame)
 }

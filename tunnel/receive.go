@@ -121,7 +121,8 @@ func (r *receiver) message(table *fwd.Table, data []byte, segment int, from neti
 		frame := data[r.offset:min(r.offset+segment, len(data))]
 		switch wire.Classify(frame) {
 		case wire.ClassWireGuard:
-			if direct != nil && r.plane.collides(direct.Peer, frame) {
+			if r.plane.unwanted(direct, frame) {
+				r.plane.count.ignored.Add(1)
 				break
 			}
 			if !r.deliver(frame, r.endpoint(from)) {

@@ -177,17 +177,17 @@ func TestWhatDoesNotFitWaitsForTheNextCall(t *testing.T) {
 	}
 }
 
-func TestHandshakesOfStrangersGoUpAndAreNotCounted(t *testing.T) {
+func TestOnlyMembersBeginHandshakesAndTheyAreNotCounted(t *testing.T) {
 	n := newNeighbourhood(t)
-	initiation := handshakeMessage(wire.WireGuardInitiation, 148)
-	n.stranger.send(n.addr(), initiation)
+	initiation, other := handshakeMessage(wire.WireGuardInitiation, 148), handshakeMessage(wire.WireGuardInitiation, 148)
+	other[4] = 1
+	n.stranger.send(n.addr(), other)
+	n.a.send(n.addr(), initiation)
 	got, from := n.receive(128)
 	expectPackets(t, got, initiation)
-	if from[0].DstIP() != n.stranger.addr().Addr() || len(from[0].DstToBytes()) == 0 {
+	if from[0].DstIP() != n.a.addr().Addr() || len(from[0].DstToBytes()) == 0 {
 		t.Errorf("from %v", from[0])
 	}
-	n.a.send(n.addr(), initiation)
-	n.receive(128)
 	if n.pathA.Counters.RxPackets.Load() != 0 {
 		t.Error("a handshake was counted as data")
 	}
@@ -195,13 +195,13 @@ func TestHandshakesOfStrangersGoUpAndAreNotCounted(t *testing.T) {
 
 func TestCookieRepliesGoBackToWhereTheyWereAskedFor(t *testing.T) {
 	n := newNeighbourhood(t)
-	n.stranger.send(n.addr(), handshakeMessage(wire.WireGuardInitiation, 148))
+	n.a.send(n.addr(), handshakeMessage(wire.WireGuardInitiation, 148))
 	_, from := n.receive(128)
 	cookie := handshakeMessage(wire.WireGuardCookie, 64)
 	if err := (&bind{plane: n.Plane}).Send([][]byte{cookie}, from[0]); err != nil {
 		t.Fatal(err)
 	}
-	n.stranger.expect(cookie)
+	n.a.expect(cookie)
 }
 
 func TestStrangersCannotFillTheQueue(t *testing.T) {
