@@ -102,6 +102,9 @@ const (
 	// against a single path: something that all paths share was broken, and is not any more.
 	totalSilence = 300 * time.Millisecond
 
+	// dataAlone is how long data that arrives holds up a path on which no probe does.
+	dataAlone = 2 * time.Second
+
 	boostGap     = 50 * time.Millisecond  // between probes of standbys while the path in use is suspect
 	hintGap      = 200 * time.Millisecond // between probes of a dead path or candidate that the peer is heard on
 	candidateGap = 250 * time.Millisecond // least between probes of a candidate

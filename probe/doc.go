@@ -26,8 +26,9 @@
 //   - the sending of a probe that a report names as the last one heard,
 //   - if a report's count of data packets advanced: the arrival of the last of them, less the delay of the path.
 //
-// The last holds a saturated path up: probes may wait behind 200 ms of queue, but as long as data goes on arriving
-// the path is not dead. When such a report refutes a suspicion whose probe is still out, the wait was evidently too
+// The last holds a saturated path up: probes may wait behind 200 ms of queue, but while data goes on arriving the path
+// is not dead. It does so for two seconds in which no probe arrives at all: data is counted before WireGuard looks at
+// it, and whoever repeats what he once saw, in the sender's name, must not make a broken path look sound for ever. When such a report refutes a suspicion whose probe is still out, the wait was evidently too
 // short; it is made longer for a while.
 //
 // Delays outward are known up to a constant, the difference between the two nodes' clocks, and the peer's reports

@@ -42,6 +42,7 @@ type path struct {
 	open      uint32      // the first probe that is neither answered nor overtaken
 	ring      []sentProbe // indexed by sequence, its length a power of two
 	delivered instant     // everything up to here is settled: something sent then arrived
+	proved    instant     // when the latest probe was sent that is known to have arrived
 	suspected instant     // while Suspect: when the probe in doubt was sent
 
 	next     instant // when the next probe is due

@@ -145,7 +145,7 @@ func (p *Prober) addPath(in AddPath) error {
 	}
 	p.paths = slices.Insert(p.paths, i, &path{
 		id: in.ID, counts: in.Counts, rate: in.Rate, since: p.now, why: "never answered", open: 1,
-		delivered: never, suspected: never, next: p.now, lastSent: never, heard: never,
+		delivered: never, proved: never, suspected: never, next: p.now, lastSent: never, heard: never,
 	})
 	return nil
 }

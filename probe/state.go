@@ -18,6 +18,7 @@ func (p *Prober) digest(reports []wire.Report, known, made, at instant) {
 			continue
 		}
 		if e := a.sent(r.LastSeq); e != nil {
+			a.proved = max(a.proved, e.at)
 			p.deliver(a, e.at, "a report says so", false)
 		}
 		if a.peer.known && known < a.peer.at {
@@ -25,7 +26,10 @@ func (p *Prober) digest(reports []wire.Report, known, made, at instant) {
 		}
 		if a.peer.known && int32(r.Data-a.peer.data) > 0 && a.timing.forward.n > 0 {
 			arrived := made.add(-time.Duration(r.Age) * time.Microsecond)
-			p.deliver(a, min(arrived.add(-a.timing.forward.mean), at), "data arrives", true)
+			sent := min(arrived.add(-a.timing.forward.mean), at)
+			if sent.sub(a.proved) < max(dataAlone, 4*p.cfg.interval(a.rate)) {
+				p.deliver(a, sent, "data arrives", true)
+			}
 		}
 		a.peer = lastReport{known: true, at: known, seq: r.LastSeq, probes: r.Probes, data: r.Data}
 		a.out.add(p.now, r.LastSeq, r.Probes, probeGap, probeStep)
@@ -84,6 +88,7 @@ func (p *Prober) answered(a *path, e *sentProbe, on wire.PathID, pong *wire.Pong
 	if !first {
 		return
 	}
+	a.proved = max(a.proved, e.at)
 	p.deliver(a, e.at, "answered", on != a.id)
 	if a.state == Candidate {
 		p.change(a, Up, "answered")
