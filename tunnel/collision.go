@@ -8,8 +8,8 @@ import (
 	"overlayd/tunnel/fwd"
 )
 
-// collisionFor is how long an initiation of ours that was not answered keeps out those of the peer.
-const collisionFor = time.Second
+// collisionFor is how long an initiation of ours that was not answered keeps out those of the peer: a long round trip.
+const collisionFor = 500 * time.Millisecond
 
 // leads reports which of two ends wins if both begin a handshake at once: both must come to the same answer.
 func leads(ours, theirs [32]byte) bool { return bytes.Compare(ours[:], theirs[:]) < 0 }
@@ -31,7 +31,7 @@ func (p *Plane) collides(from wire.NodeID, frame []byte) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k := &h.kept[0]
-	return k.length > 0 && !k.waiting && k.index == index && p.clock().Sub(k.at) < collisionFor
+	return k.repeats > 0 && k.index == index && p.clock().Sub(k.sent) < collisionFor
 }
 
 // initiates reports whether a WireGuard message begins a handshake.

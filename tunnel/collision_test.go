@@ -16,7 +16,7 @@ func TestOfTwoInitiationsThatCrossOneWins(t *testing.T) {
 		name         string
 		ours, theirs byte // the keys
 		age          time.Duration
-		waiting      bool // ours has not been sent yet
+		waiting      bool // ours has not been sent yet, or the peer's has taken its place
 		session      bool // has begun since
 		frame        []byte
 		want         bool
@@ -38,7 +38,10 @@ func TestOfTwoInitiationsThatCrossOneWins(t *testing.T) {
 			t.Errorf("%s: collides before we sent anything", c.name)
 		}
 		k := &to.handshake.kept[0]
-		k.length, k.at, k.waiting = len(initiation), now-wire.Stamp(c.age), c.waiting
+		k.sent, k.repeats = now-wire.Stamp(c.age), repeats
+		if c.waiting {
+			k.repeats = 0
+		}
 		if c.session {
 			to.session.index.Store(7)
 		}

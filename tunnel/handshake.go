@@ -33,9 +33,10 @@ type keptMessage struct {
 	data    [maxHandshakeLen]byte
 	length  int
 	at      wire.Stamp
-	index   uint32 // of the session in use then
-	waiting bool   // for a path
-	repeats int    // still to be sent, whenever the timer fires
+	sent    wire.Stamp // the last time that it went out
+	index   uint32     // of the session in use when it was made
+	waiting bool       // for a path
+	repeats int        // still to be sent, whenever the timer fires
 }
 
 // sendHandshake sends a message of types 1 to 3 on every path at once, since WireGuard repeats a lost initiation only
@@ -93,8 +94,11 @@ func (p *Plane) keepHandshake(to *peer, packet []byte, waiting bool) {
 	k.length = copy(k.data[:], packet)
 	k.at, k.index = p.clock(), to.session.index.Load()
 	k.waiting, k.repeats = waiting, 0
+	if packet[0] == wire.WireGuardResponse {
+		h.kept[0].repeats = 0 // the peer's initiation took the place of ours
+	}
 	if !waiting {
-		k.repeats = repeats
+		k.sent, k.repeats = k.at, repeats
 		p.startRepeats(to)
 	}
 }
@@ -155,7 +159,7 @@ func (h *handshake) take(want func(*keptMessage) bool) [][]byte {
 
 // repeatHandshake sends messages once more of which no session has come.
 func (p *Plane) repeatHandshake(to *peer) {
-	index := to.session.index.Load()
+	index, now := to.session.index.Load(), p.clock()
 	h := &to.handshake
 	h.mu.Lock()
 	again := false
@@ -165,6 +169,7 @@ func (p *Plane) repeatHandshake(to *peer) {
 			return false
 		}
 		k.repeats--
+		k.sent = now
 		again = again || k.repeats > 0
 		return true
 	})
@@ -194,7 +199,7 @@ func (p *Plane) releaseHandshakes(t *fwd.Table) {
 			k.waiting = false
 			p.addWaiting(false)
 			if !old {
-				k.repeats = repeats
+				k.sent, k.repeats = now, repeats
 			}
 			return !old
 		})
