@@ -20,8 +20,12 @@ type meters struct {
 // meterPort is the UDP port of every receiver.
 const meterPort = 7007
 
-// noticeable is how many intervals a gap is long that the time line tells of.
-const noticeable = 4
+// A gap is told on the time line if it is so many intervals long and packets are missing, or so much longer if they were
+// only held up, which a busy machine does too.
+const (
+	noticeable     = 4
+	noticeableHeld = 20
+)
 
 // startMeters starts every flow of the scenario.
 func (t *trial) startMeters() (_ *meters, err error) {
@@ -64,9 +68,13 @@ func (t *trial) startMeters() (_ *meters, err error) {
 }
 
 // tellGap notes a gap between two arrivals on the time line.
-func (t *trial) tellGap(d scenario.Pair, every time.Duration) func(from, to time.Duration) {
-	return func(from, to time.Duration) {
-		t.journal.note(to, "outage", fmt.Sprintf("%v  %d ms", d, (to-from-every).Milliseconds()))
+func (t *trial) tellGap(d scenario.Pair, every time.Duration) func(meter.Gap) {
+	return func(g meter.Gap) {
+		length := g.To - g.From - every
+		if g.Missing == 0 && length < noticeableHeld*every {
+			return
+		}
+		t.journal.note(g.To, "outage", fmt.Sprintf("%v  %d ms, %d packets missing", d, length.Milliseconds(), g.Missing))
 	}
 }
 

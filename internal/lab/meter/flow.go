@@ -45,7 +45,7 @@ type Record struct {
 	reordered  atomic.Int64
 	refused    atomic.Int64
 	gap        time.Duration
-	onGap      func(from, to time.Duration)
+	onGap      func(Gap)
 
 	// Owned by the receiver.
 	highest int64 // the highest number seen, plus 1
@@ -63,9 +63,15 @@ func NewRecord(epoch time.Time, every, length time.Duration) (*Record, error) {
 	}, nil
 }
 
+// Gap is the time between two successive arrivals, as seen when the second comes in.
+type Gap struct {
+	From, To time.Duration
+	Missing  int // packets between the two that have not arrived by then
+}
+
 // OnGap calls f, from the receiver's goroutine, whenever two successive arrivals are further apart than the gap. It is
 // set before the flow starts.
-func (r *Record) OnGap(gap time.Duration, f func(from, to time.Duration)) { r.gap, r.onGap = gap, f }
+func (r *Record) OnGap(gap time.Duration, f func(Gap)) { r.gap, r.onGap = gap, f }
 
 // Series is the record as it is now.
 func (r *Record) Series() Series {

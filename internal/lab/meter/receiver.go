@@ -94,7 +94,7 @@ func (r *Record) arrive(number uint64, wall int64) {
 	at := r.since(wall)
 	r.arrived[number].Store(at)
 	if r.onGap != nil && r.latest != 0 && at-r.latest > int64(r.gap) {
-		r.onGap(time.Duration(r.latest), time.Duration(at))
+		r.onGap(Gap{time.Duration(r.latest), time.Duration(at), int(max(0, int64(number)-r.highest))})
 	}
 	r.latest = max(r.latest, at)
 	if int64(number)+1 < r.highest {

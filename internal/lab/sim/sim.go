@@ -33,6 +33,8 @@ type Net struct {
 
 	// Check, if set, is called after every event: it holds the invariants.
 	Check func()
+
+	tap func(d datagram) // sees, if set, whatever is delivered
 }
 
 // port is what listens at an underlay address.
@@ -178,6 +180,9 @@ func (n *Net) send(d datagram) {
 		if p := n.byAddr[d.to]; p != nil {
 			n.mark(d)
 			p.receive(d)
+			if n.tap != nil {
+				n.tap(d)
+			}
 		}
 	})
 }
