@@ -13,7 +13,7 @@ import (
 	"overlayd/tunnel/fwd"
 )
 
-// helloEvery bounds the Hellos to one peer.
+// helloEvery bounds the Hellos on one path of a peer, and those to all addresses at which it is not known.
 const helloEvery = 20 * time.Millisecond
 
 // datagram handles a datagram that is not WireGuard's.
@@ -51,7 +51,7 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 		back = in.Path.Hop
 	}
 	if !frame.Fresh {
-		c.hello(now, p, frame, back)
+		c.hello(now, p, in, frame, back)
 		return
 	}
 	if frame.Restarted {
@@ -65,12 +65,17 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 	c.touch(p)
 }
 
-// hello tells a peer our epoch, since it used an old one or none.
-func (c *Core) hello(now time.Time, p *peer, frame seal.Frame, back fwd.Hop) {
-	if now.Sub(p.meeting.lastHello) < helloEvery {
+// hello tells a peer our epoch, since it used an old one or none. Whoever repeats its old frames from elsewhere does not
+// use up what is kept for where it is expected.
+func (c *Core) hello(now time.Time, p *peer, in Datagram, frame seal.Frame, back fwd.Hop) {
+	last := &p.meeting.lastHello
+	if q := p.expectedOn(in); q != nil {
+		last = &q.lastHello
+	}
+	if now.Sub(*last) < helloEvery {
 		return
 	}
-	p.meeting.lastHello = now
+	*last = now
 	if raw, err := c.box.SealHello(nil, p.id, frame.SenderEpoch); err == nil {
 		c.emit(Send{Hop: back, Frame: raw})
 	}

@@ -72,7 +72,7 @@ type usage struct {
 type meeting struct {
 	met       bool      // a path has been up
 	untold    bool      // it is to be told our endpoints, but there is no path yet
-	lastHello time.Time // when we last answered a frame that was not fresh
+	lastHello time.Time // when we last answered a frame that was not fresh, from an address that no path has
 }
 
 // path is a path to a peer as the control loop sees it.
@@ -93,6 +93,7 @@ type path struct {
 
 	lastCount uint64 // data packets at the last look, and when that changed
 	lastUse   time.Time
+	lastHello time.Time // when we last answered a frame that was not fresh
 }
 
 func (p *path) direct() bool { return p.circuit == 0 }
@@ -201,6 +202,14 @@ func (p *peer) byEndpoint(socket uint8, endpoint netip.AddrPort) *path {
 		}
 	}
 	return nil
+}
+
+// expectedOn is the path that a datagram came on, if there is one already.
+func (p *peer) expectedOn(in Datagram) *path {
+	if in.Path != nil {
+		return p.paths[in.Path.ID]
+	}
+	return p.byEndpoint(in.Socket, in.From)
 }
 
 // count tells how many direct paths and circuits there are.
