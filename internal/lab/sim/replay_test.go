@@ -18,7 +18,6 @@ type replayer struct {
 	within   time.Duration
 	replayed int
 	replies  int // to the stranger
-	busy     bool
 }
 
 var strangersAddress = netip.MustParseAddrPort("203.0.113.9:4000")
