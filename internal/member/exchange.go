@@ -15,7 +15,7 @@ const (
 	sessionTries = 4                      // without an answer or a gain, before a session is given up
 	sessionFirst = 500 * time.Millisecond // until the second try; doubled after each
 	sessionNext  = 100 * time.Millisecond // after something was learned, until the next round
-	sessionYield = 500 * time.Millisecond // the node with the higher ID lets the other one begin
+	sessionYield = 100 * time.Millisecond // the node with the higher ID lets the other one begin
 
 	verifyCost  = 1.0 // in credit, as the following
 	sendCost    = 1.0 // a record sent on request
