@@ -21,7 +21,7 @@ type backlog struct {
 
 const (
 	// backlogLimit is how many packets of a receiver may be in the device before it waits.
-	backlogLimit = 64
+	backlogLimit = 128
 	// backlogWait is how long it waits for one to come out. It is short, since relayed frames wait too, and since
 	// anyone can send packets that never come out. If none does they are taken for lost.
 	backlogWait = 2 * time.Millisecond

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.zx2c4.com/wireguard/conn"
 
@@ -64,9 +65,11 @@ func (b *bare) receive(room int) (packets [][]byte, from []conn.Endpoint) {
 		buffers[i] = make([]byte, 65535)
 	}
 	sizes, endpoints := make([]int, room), make([]conn.Endpoint, room)
+	late := time.AfterFunc(patience, func() { b.closeSockets() })
+	defer late.Stop()
 	n, err := b.in.receive(buffers, sizes, endpoints)
 	if err != nil {
-		b.t.Fatal(err)
+		b.t.Fatalf("nothing received: %v", err)
 	}
 	for i := range n {
 		packets = append(packets, buffers[i][:sizes[i]])
@@ -107,7 +110,12 @@ type wireEnd struct {
 
 func newWireEnd(t testing.TB) *wireEnd {
 	t.Helper()
-	sockets, err := udp.Listen(netip.MustParseAddrPort("127.0.0.1:0"))
+	return newWireEndAt(t, netip.MustParseAddrPort("127.0.0.1:0"))
+}
+
+func newWireEndAt(t testing.TB, at netip.AddrPort) *wireEnd {
+	t.Helper()
+	sockets, err := udp.Listen(at)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,10 +144,12 @@ func (w *wireEnd) send(to netip.AddrPort, frames ...[]byte) {
 // next waits for the next datagram.
 func (w *wireEnd) next() []byte {
 	w.t.Helper()
+	late := time.AfterFunc(patience, func() { w.socket.Close() })
+	defer late.Stop()
 	for len(w.got) == 0 {
 		n, err := w.reader.Read()
 		if err != nil {
-			w.t.Fatal(err)
+			w.t.Fatalf("nothing received: %v", err)
 		}
 		for i := range n {
 			data, segment, _ := w.reader.Message(i)

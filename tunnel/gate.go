@@ -12,7 +12,7 @@ const (
 	// waitingLimit is how many packets may be inside wireguard-go for a peer that has no session.
 	waitingLimit = 16
 	// insideLimit is how many may be inside while there is one; reading waits for some to come out.
-	insideLimit = 512
+	insideLimit = 256
 	// stalledAfter is how long it waits: if none comes out the session is lost.
 	stalledAfter = 50 * time.Millisecond
 	// trickle is how often one more is let in: it makes wireguard-go try another handshake after it gave up.

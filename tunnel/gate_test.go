@@ -65,10 +65,11 @@ func TestASessionOpensTheGate(t *testing.T) {
 	to := b.peer(2)
 	b.read(packetsTo(netip.MustParseAddr("10.71.0.2"), 100)...)
 	b.send(to, transport(100, 1))
-	for range 3 {
+	for range 5 {
 		if n := b.read(packetsTo(netip.MustParseAddr("10.71.0.2"), 128)...); n != 128 {
 			t.Errorf("%d packets of 128 admitted", n)
 		}
+		b.send(to, transports(128, 100)...)
 	}
 }
 
@@ -117,11 +118,7 @@ func TestReadingWaitsWhileTheDeviceHasEnough(t *testing.T) {
 	done := make(chan int)
 	go func() { done <- b.read(packetsTo(netip.MustParseAddr("10.71.0.2"), 128)...) }()
 	eventually(t, "reading waits", to.session.blocked.Load)
-	var out [][]byte
-	for range 128 {
-		out = append(out, transport(100, 1))
-	}
-	b.send(to, out...)
+	b.send(to, transports(128, 100)...)
 	if n := <-done; n != 128 {
 		t.Errorf("%d packets of 128 admitted", n)
 	}

@@ -112,13 +112,20 @@ func testClock() wire.Stamp { return wire.Stamp(time.Since(testStart)) + 1 }
 
 func newSite(t testing.TB, number byte) *site {
 	t.Helper()
+	m := newMemTUN()
+	s := newSiteOn(t, number, m)
+	s.tun = m
+	return s
+}
+
+func newSiteOn(t testing.TB, number byte, device tun.Device) *site {
+	t.Helper()
 	key, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &site{
 		t:      t,
-		tun:    newMemTUN(),
 		id:     wire.NodeID{number},
 		public: [32]byte(key.PublicKey().Bytes()),
 		inner:  netip.AddrFrom4([4]byte{10, 71, 0, number}),
@@ -127,7 +134,7 @@ func newSite(t testing.TB, number byte) *site {
 	s.plane, err = Open(Config{
 		Listen:     netip.MustParseAddrPort("127.0.0.1:0"),
 		PrivateKey: [32]byte(key.Bytes()),
-		TUN:        s.tun,
+		TUN:        device,
 		Clock:      testClock,
 		Events:     s.events,
 	})
