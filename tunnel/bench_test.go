@@ -70,7 +70,8 @@ func BenchmarkRelay(b *testing.B) {
 }
 
 // BenchmarkDirect sends over TCP from one TUN interface to another, with this package and with wireguard-go's own Bind
-// and TUN code, all in one process: compare the two. It counts the processor time of both ends together, hosts included.
+// and TUN code, all in one process: compare the two. It counts the processor time of both ends together, with that of
+// the hosts.
 func BenchmarkDirect(b *testing.B) {
 	b.Run("overlayd", func(b *testing.B) {
 		from, to := connectedHosts(b)

@@ -92,12 +92,28 @@ func (p *Plane) sendData(to *peer, packets [][]byte) {
 		p.wake(to)
 	}
 	if route == nil || route.Primary == nil {
-		p.count.noPath.Add(uint64(len(packets)))
+		p.sendUndecided(pathsOf(route), packets)
 		return
 	}
 	size := p.sendOn(route.Primary, packets)
 	if copyTo := route.Duplicate; copyTo != nil && route.Budget.Take(size, p.clock()) {
 		p.sendOn(copyTo, packets)
+	}
+}
+
+// sendUndecided sends transport messages while no path is selected. The first ones after a handshake come at once, and
+// to lose a first packet costs its sender a second: so a few go out on several paths, of which the receiver keeps one
+// copy. Many go out on one.
+func (p *Plane) sendUndecided(paths []*fwd.Path, packets [][]byte) {
+	if len(paths) == 0 {
+		p.count.noPath.Add(uint64(len(packets)))
+		return
+	}
+	if len(packets) > waitingLimit {
+		paths = paths[:1]
+	}
+	for _, path := range paths[:min(len(paths), undecidedPaths)] {
+		p.sendOn(path, packets)
 	}
 }
 
@@ -152,6 +168,9 @@ func (p *Plane) wake(to *peer) {
 		p.events.offer(&Event{Kind: EventWake, Peer: to.id})
 	}
 }
+
+// undecidedPaths bounds the copies of data for which no path is selected.
+const undecidedPaths = 4
 
 // keepaliveLen is the length of a transport message without content.
 const keepaliveLen = 32

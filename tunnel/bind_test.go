@@ -72,6 +72,23 @@ func TestDuplicatesGoOutAsFarAsTheBudgetAllows(t *testing.T) {
 	}
 }
 
+func TestFirstDataNeedNotWaitForASelection(t *testing.T) {
+	b, first, second := newBare(t, testClock), newWireEnd(t), newWireEnd(t)
+	to := b.peer(2)
+	paths := []*fwd.Path{first.path(2), second.path(2)}
+	b.route(to, &fwd.Route{All: paths, Awake: true})
+	b.send(to, transport(100, 1))
+	b.send(to, transports(waitingLimit+1, 200)...)
+	b.send(to, transport(100, 2))
+	first.expect(transport(100, 1))
+	first.expect(transports(waitingLimit+1, 200)...)
+	first.expect(transport(100, 2))
+	second.expect(transport(100, 1), transport(100, 2))
+	if n := paths[1].Counters.TxPackets.Load(); n != 2 {
+		t.Errorf("%d packets counted on the second path", n)
+	}
+}
+
 func TestDataForASleepingPeerWakesIt(t *testing.T) {
 	clock := newManualClock()
 	b, end := newBare(t, clock.read), newWireEnd(t)

@@ -163,7 +163,7 @@ func (g *gate) waitForRoom(s *session) bool {
 	}
 }
 
-// confirmed reports, once for each response that we sent, whether the peer has used the session that the response began.
+// confirmed reports, once for each response that we sent, whether the peer has used the session that it began.
 func (g *gate) confirmed(to *peer) bool {
 	responded := to.handshake.responded()
 	if responded == 0 || responded == to.session.confirmed {

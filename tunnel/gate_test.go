@@ -142,7 +142,9 @@ func TestPacketsToNobodyStayOutside(t *testing.T) {
 func TestPacketsFindTheLongestPrefix(t *testing.T) {
 	b := newBare(t, testClock)
 	two, three, four := b.peer(2), b.peer(3), b.peer(4)
-	for text, owner := range map[string]*peer{"0.0.0.0/0": two, "10.9.0.0/16": three, "fd00::/8": two, "fd00::7/128": four} {
+	for text, owner := range map[string]*peer{
+		"0.0.0.0/0": two, "10.9.0.0/16": three, "fd00::/8": two, "fd00::7/128": four,
+	} {
 		b.peers.owners[netip.MustParsePrefix(text)] = owner
 	}
 	b.peers.publish()

@@ -165,7 +165,8 @@ func (h *hostIO) writeAll(fd uintptr) bool {
 			h.iovecs = append(h.iovecs, iov)
 		}
 		for {
-			_, _, errno := unix.Syscall(unix.SYS_WRITEV, fd, uintptr(unsafe.Pointer(&h.iovecs[0])), uintptr(len(h.iovecs)))
+			_, _, errno := unix.Syscall(unix.SYS_WRITEV, fd,
+				uintptr(unsafe.Pointer(&h.iovecs[0])), uintptr(len(h.iovecs)))
 			if errno == unix.EINTR {
 				continue
 			}

@@ -75,7 +75,8 @@ func TestOneMessageMayHoldFramesOfEveryClass(t *testing.T) {
 	n.b.expect(labelled(0x22, transport(size-8, 2)), labelled(0x22, transport(size-8, 5)))
 
 	e := n.expectEvent(EventControl)
-	if e.Path != nil || e.Peer != (wire.NodeID{'a'}) || e.From != n.a.addr() || !bytes.Equal(e.Data, controlFrame(size)) {
+	if e.Path != nil || e.Peer != (wire.NodeID{'a'}) || e.From != n.a.addr() ||
+		!bytes.Equal(e.Data, controlFrame(size)) {
 		t.Errorf("event %+v", e)
 	}
 	if age := time.Since(e.At); age < 0 || age > patience {
@@ -111,7 +112,8 @@ func TestALabelIsGoodOnlyFromItsNeighbour(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNeighbourhood(t)
-			sender(n).send(n.addr(), labelled(0x11, transport(100, 1)), labelled(0x33, transport(100, 2)), transport(108, 3))
+			sender(n).send(n.addr(),
+				labelled(0x11, transport(100, 1)), labelled(0x33, transport(100, 2)), transport(108, 3))
 			got, _ := n.receive(128)
 			expectPackets(t, got, transport(108, 3))
 			n.expectEvent(EventUnknownLabel)

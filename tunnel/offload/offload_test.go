@@ -168,13 +168,25 @@ func TestWhatDoesNotBelongTogetherStaysApart(t *testing.T) {
 		"other hop limit":     after(six(), plain(100, tcpACK, func(p, _ []byte) { p[7]++ })),
 		"larger datagram":     after(udp(), plain(101, 0)),
 		"UDP length":          after(udp(), plain(100, 0, func(_, s []byte) { s[5]-- })),
-		"after a short one": {
-			tcp().packet(payload(100, 1), tcpACK),
-			(&flow{protocol: protocolTCP, port: 1, seq: 1<<32 - 1900, options: tcp().options}).packet(payload(50, 1), tcpACK|tcpPSH),
-			(&flow{protocol: protocolTCP, port: 1, seq: 1<<32 - 1850, options: tcp().options}).packet(payload(50, 1), tcpACK),
+		"after a short one": func(f *flow) [][]byte {
+			return [][]byte{
+				f.packet(payload(100, 1), tcpACK),
+				f.packet(payload(50, 2), tcpACK),
+				f.packet(payload(50, 3), tcpACK),
+			}
+		}(tcp()),
+		"after a push": func(f *flow) [][]byte {
+			return [][]byte{
+				f.packet(payload(100, 1), tcpACK),
+				f.packet(payload(100, 2), tcpACK|tcpPSH),
+				f.packet(payload(100, 3), tcpACK),
+			}
+		}(tcp()),
+		"not IP": {append(make([]byte, offset), 0xff, 2, 3), append(make([]byte, offset), 0xff, 2, 3)},
+		"truncated": {
+			tcp().packet(payload(100, 1), tcpACK)[:offset+30],
+			tcp().packet(payload(100, 1), tcpACK)[:offset+30],
 		},
-		"not IP":    {append(make([]byte, offset), 0xff, 2, 3), append(make([]byte, offset), 0xff, 2, 3)},
-		"truncated": {tcp().packet(payload(100, 1), tcpACK)[:offset+30], tcp().packet(payload(100, 1), tcpACK)[:offset+30]},
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := 2
@@ -360,53 +372,5 @@ func TestJoiningDoesNotAllocate(t *testing.T) {
 	run()
 	if n := testing.AllocsPerRun(100, run); n != 0 {
 		t.Errorf("%v allocations a batch", n)
-	}
-}
-
-func FuzzJoin(f *testing.F) {
-	for _, flow := range flows() {
-		a, b := flow.packet(payload(30, 1), tcpACK), flow.packet(payload(30, 2), tcpACK|tcpPSH)
-		f.Add(a[offset:], b[offset:])
-	}
-	f.Fuzz(func(t *testing.T, a, b []byte) {
-		if len(a) == 0 || len(b) == 0 {
-			return
-		}
-		buffers := [][]byte{append(make([]byte, offset), a...), append(make([]byte, offset), b...)}
-		packets := unjoined(buffers)
-		if got := split(t, join(buffers)); !slices.EqualFunc(got, packets, equalButID) {
-			t.Error("the packets differ")
-		}
-	})
-}
-
-func FuzzSplit(f *testing.F) {
-	for _, flow := range flows() {
-		f.Add(join([][]byte{flow.packet(payload(30, 1), tcpACK), flow.packet(payload(30, 2), tcpACK|tcpPSH)})[0])
-	}
-	out := make([]byte, 2000)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var s Splitter
-		if s.Begin(b) != nil {
-			return
-		}
-		for n := 0; s.Pending(); n++ {
-			if s.Next(out) > len(out) || n > MaxPacket {
-				t.Fatal("no end")
-			}
-		}
-	})
-}
-
-func BenchmarkJoin(b *testing.B) {
-	f := flows()["TCP over IPv4"]
-	var buffers [][]byte
-	for i := range 45 {
-		buffers = append(buffers, f.packet(payload(1347, byte(i)), tcpACK))
-	}
-	j := NewJoiner(true)
-	b.SetBytes(45 * 1400)
-	for b.Loop() {
-		j.Join(buffers, offset)
 	}
 }

@@ -13,9 +13,9 @@ const (
 	batchVectors  = 320
 )
 
-// Batch collects datagrams to be sent with as few system calls as possible. It refers to the memory that it is given and
-// copies none of it; that memory must stay as it is until Reset. A Batch belongs to one goroutine at a time and can be
-// used again and again; it is 20 KB large, so keep it.
+// Batch collects datagrams to be sent with as few system calls as possible. It refers to the memory that it is given
+// and copies none of it; that memory must stay as it is until Reset. A Batch belongs to one goroutine at a time and can
+// be used again and again; it is 20 KB large, so keep it.
 type Batch struct {
 	messages, vectors int
 	six               bool
@@ -143,8 +143,8 @@ func (b *Batch) Packet(to netip.AddrPort, prefix uint64, packet []byte) bool {
 }
 
 // Segments appends the datagrams that data consists of, each of segment bytes but for the last, which may be shorter:
-// what a Reader returned. Segment zero: data is one datagram. It returns how many bytes there was room for, always whole
-// datagrams.
+// what a Reader returned. Segment zero: data is one datagram. It returns how many bytes there was room for, always
+// whole datagrams.
 func (b *Batch) Segments(to netip.AddrPort, data []byte, segment int) int {
 	if segment <= 0 || segment > len(data) {
 		segment = len(data)

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Send hands everything in the batch to the kernel and returns how many datagrams it took. It never waits: what does not
-// fit the send buffer is dropped. A datagram that cannot be sent, for want of a route or because a firewall forbids it,
-// does not keep the others from being sent. The error is the last that occurred: ErrFull, net.ErrClosed or a
+// Send hands everything in the batch to the kernel and returns how many datagrams it took. It never waits: what does
+// not fit the send buffer is dropped. A datagram that cannot be sent, for want of a route or because a firewall forbids
+// it, does not keep the others from being sent. The error is the last that occurred: ErrFull, net.ErrClosed or a
 // syscall.Errno. The batch keeps its contents until Reset, and may be sent again.
 func (s *Socket) Send(b *Batch) (int, error) {
 	if b.messages == 0 {

@@ -14,7 +14,7 @@ import (
 // route may lead to another interface by then.
 const gsoPause = time.Minute
 
-// Socket is a UDP socket of one family. Any number of goroutines may send on it; each reads through a Reader of its own.
+// Socket is a UDP socket of one family. Any number of goroutines may send on it; each reads through its own Reader.
 type Socket struct {
 	conn  *net.UDPConn
 	raw   syscall.RawConn

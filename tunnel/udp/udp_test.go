@@ -192,7 +192,8 @@ func TestBatchSaysWhatItHasRoomFor(t *testing.T) {
 			t.Fatal("batch full too soon")
 		}
 	}
-	if batch.Packet(to, 0, []byte("x")) || batch.Packets(to, 1, packetsOf(1)) != 0 || batch.Segments(to, []byte("x"), 0) != 0 {
+	if batch.Packet(to, 0, []byte("x")) || batch.Packets(to, 1, packetsOf(1)) != 0 ||
+		batch.Segments(to, []byte("x"), 0) != 0 {
 		t.Error("a full batch took more")
 	}
 	batch.Reset()
@@ -289,7 +290,8 @@ func TestListenOnBothFamilies(t *testing.T) {
 	if sockets[0].Is6() || len(sockets) != 2 || !sockets[1].Is6() {
 		t.Skipf("no IPv6 here: %v", sockets)
 	}
-	if _, err := Listen(netip.AddrPortFrom(netip.IPv4Unspecified(), sockets[0].LocalAddr().Port())); !errors.Is(err, ErrPortInUse) {
+	taken := netip.AddrPortFrom(netip.IPv4Unspecified(), sockets[0].LocalAddr().Port())
+	if _, err := Listen(taken); !errors.Is(err, ErrPortInUse) {
 		t.Errorf("got %v, want ErrPortInUse", err)
 	}
 }
@@ -354,36 +356,14 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestLinkLocalAddressesKeepTheirScope(t *testing.T) {
-	var (
-		raw  sockaddr
-		zone zoneCache
-	)
-	for _, text := range []string{"[fe80::1%7]:5", "[2001:db8::1]:5", "[::1]:5"} {
-		want := netip.MustParseAddrPort(text)
-		n := raw.put(want, true)
-		if got := raw.get(n, &zone); got != want {
-			t.Errorf("%v became %v", want, got)
-		}
+func TestSegmentsAreTriedAgain(t *testing.T) {
+	s := listen(t, "127.0.0.1:0")
+	s.pauseSegments()
+	if s.Segments() {
+		t.Error("UDP_SEGMENT is used right after the kernel refused it")
 	}
-	if n := raw.put(netip.MustParseAddrPort("[fe80::1%lo]:5"), true); raw.get(n, &zone).Addr().Zone() != "1" {
-		t.Errorf("zone lo is %v", raw.get(n, &zone))
+	s.plainUntil.Store(time.Now().UnixNano() - 1)
+	if s.Segments() != s.canSegment {
+		t.Error("UDP_SEGMENT is not used again")
 	}
-	if raw.put(netip.MustParseAddrPort("[::ffff:1.2.3.4]:5"), true) != 0 {
-		t.Error("an IPv4 address on an IPv6 socket")
-	}
-	if got := raw.get(0, &zone); got.IsValid() {
-		t.Errorf("no address became %v", got)
-	}
-}
-
-func FuzzParseControl(f *testing.F) {
-	f.Add([]byte{})
-	f.Add([]byte{20, 0, 0, 0, 0, 0, 0, 0, 17, 0, 0, 0, 104, 0, 0, 0, 0x98, 5, 0, 0})
-	f.Add(bytes.Repeat([]byte{255}, 40))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if c := parseControl(b); c.segment < 0 {
-			t.Errorf("segment %d", c.segment)
-		}
-	})
 }

@@ -1,0 +1,19 @@
+package tunnel
+
+import (
+	"golang.zx2c4.com/wireguard/device"
+
+	"overlayd/internal/wire"
+)
+
+// Renew begins a new session with a peer, unless that was done in the last 5 s. It is no error if the peer is not known.
+func (p *Plane) Renew(id wire.NodeID) error {
+	to, known := p.peers.view.Load().peers[id]
+	if !known {
+		return nil
+	}
+	if at := p.device.LookupPeer(device.NoisePublicKey(to.public)); at != nil {
+		return at.SendHandshakeInitiation(false)
+	}
+	return nil
+}
