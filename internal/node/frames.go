@@ -198,6 +198,9 @@ func (c *Core) pong(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 	c.theirActivity(now, p, m.Active)
 	c.step(p.prober.Step(now, probe.PongReceived{On: on.id, Pong: m, At: in.At}))
 	p.outdated = true
+	if on.direct() {
+		c.answerWaiting(now, p)
+	}
 }
 
 // bye is the peer's word that it shuts down: nothing through it or to it works any more.

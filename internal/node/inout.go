@@ -69,6 +69,9 @@ type AddPeer struct {
 // RemovePeer takes a WireGuard peer away.
 type RemovePeer struct{ ID wire.NodeID }
 
+// RenewSession makes a WireGuard session with a peer that may still use one from before this node started.
+type RenewSession struct{ ID wire.NodeID }
+
 // SaveMembers asks for the member records to be stored, with Now before anything that follows is done: a newcomer that was
 // told that it is known must not be forgotten in a crash.
 type SaveMembers struct {
@@ -109,6 +112,7 @@ func (Send) output()            {}
 func (Publish) output()         {}
 func (AddPeer) output()         {}
 func (RemovePeer) output()      {}
+func (RenewSession) output()    {}
 func (SaveMembers) output()     {}
 func (SaveInvitations) output() {}
 func (Switched) output()        {}

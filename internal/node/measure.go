@@ -157,6 +157,9 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 	}
 	if out.To == probe.Dead && p.use.level == active {
 		p.relays.due = now // look for more ways at once
+		if first := c.peers[q.firstHop]; first != nil {
+			c.probeDirect(now, first) // it may be the first hop that is broken
+		}
 	}
 }
 
@@ -244,12 +247,20 @@ func (c *Core) wake(now time.Time, p *peer) {
 	c.touch(p)
 }
 
+// staleFor is how long after the start of this node a peer may use a session from before it. WireGuard finds out only
+// when nothing has come back for 15 s.
+const staleFor = 30 * time.Second
+
 // theirActivity notes the peer's word that data flows or does not.
 func (c *Core) theirActivity(now time.Time, p *peer, busy bool) {
 	if !busy {
 		return
 	}
 	p.use.theirs = now
+	if !p.meeting.renewed && now.Sub(c.origin) < staleFor {
+		p.meeting.renewed = true
+		c.emit(RenewSession{ID: p.id})
+	}
 	if p.use.level != active {
 		c.setLevel(now, p)
 	}

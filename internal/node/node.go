@@ -287,6 +287,10 @@ func (n *Node) act() (unsaved error) {
 			if err := n.plane.RemovePeer(out.ID); err != nil {
 				n.log.Error("cannot remove peer", "peer", out.ID.Short(), "err", err)
 			}
+		case RenewSession:
+			if err := n.plane.Renew(out.ID); err != nil {
+				n.log.Debug("cannot begin a new session", "peer", n.core.name(out.ID), "err", err)
+			}
 		case SaveMembers:
 			if !out.Now {
 				n.saver.save(out.Records)

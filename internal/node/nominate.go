@@ -7,6 +7,7 @@ import (
 
 	"overlayd/internal/circuit"
 	"overlayd/internal/wire"
+	"overlayd/probe"
 )
 
 const (
@@ -17,6 +18,10 @@ const (
 	listsLastFor   = 60 * time.Second       // how long nominations are believed
 	firstBackoff   = time.Second
 	lastBackoff    = time.Minute
+
+	freshFor   = 3 * time.Second // how long a neighbour counts as reached without a new answer, when others ask
+	maxWaiting = 8               // queries that wait for such an answer, for each target
+	waitFor    = time.Second
 
 	queryFanout    = 4  // neighbours that a relay passes a query on to
 	originFanout   = 8  // neighbours that the origin asks
@@ -38,6 +43,14 @@ type nominations struct {
 
 	answered      int // queries of this peer in the present second
 	answeredSince time.Time
+	waiting       []waitingQuery // for word from this peer
+}
+
+// waitingQuery is a query about a peer whose direct path was not heard of lately. Its trail includes this node.
+type waitingQuery struct {
+	from  wire.NodeID
+	query wire.RouteQuery
+	until time.Time
 }
 
 // nominee is a route that somebody proposed.
@@ -152,6 +165,7 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 			found = append(found, n)
 		}
 	}
+	found = slices.DeleteFunc(found, func(n nominee) bool { return c.broken(now, p, n.via) })
 	score := func(n nominee) time.Duration {
 		if p.byVia(n.via) != nil {
 			return n.rtt - n.rtt/5 // what is open stays, unless the other is clearly better
@@ -180,6 +194,15 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 		}
 	}
 	return wanted
+}
+
+// broken reports whether these relays were tried and do not work at present, so that others get their turn.
+func (c *Core) broken(now time.Time, p *peer, via []wire.NodeID) bool {
+	if q := p.byVia(via); q != nil {
+		return p.state(now, q.id) == probe.Dead
+	}
+	a := p.relays.attempts[keyOf(via)]
+	return a != nil && a.failures > 0 && now.Before(a.notUntil)
 }
 
 func share(a, b []wire.NodeID) bool {
@@ -264,15 +287,60 @@ func (c *Core) routeQuery(now time.Time, from *peer, q wire.RouteQuery) {
 	}
 	q.Trail = append(slices.Clone(q.Trail), c.self)
 	if target.reachable(now) {
-		_, m := target.bestDirect(now)
-		reply := wire.RouteReply{Nonce: q.Nonce, Origin: q.Origin, Target: q.Target, Route: q.Trail, RTT: m.RTT}
-		c.sayDirect(now, from, wire.KindRouteReply, reply.Append(nil))
-		return
+		if _, m := target.bestDirect(now); now.Sub(m.LastDelivered) < freshFor {
+			c.answerQuery(now, from.id, q)
+			return
+		}
+		c.awaitWord(now, target, waitingQuery{from: from.id, query: q, until: now.Add(waitFor)})
 	}
 	if q.Hops > 0 && len(q.Trail) < wire.MaxRelays {
 		q.Hops--
 		c.passOn(now, q, queryFanout)
 	}
+}
+
+// answerQuery nominates the way through this node.
+func (c *Core) answerQuery(now time.Time, to wire.NodeID, q wire.RouteQuery) {
+	target, back := c.peers[q.Target], c.peers[to]
+	if target == nil || back == nil {
+		return
+	}
+	_, m := target.bestDirect(now)
+	reply := wire.RouteReply{Nonce: q.Nonce, Origin: q.Origin, Target: q.Target, Route: q.Trail, RTT: m.RTT}
+	c.sayDirect(now, back, wire.KindRouteReply, reply.Append(nil))
+}
+
+// awaitWord probes a peer that an idle path may or may not reach any more, and keeps the query until it answers.
+func (c *Core) awaitWord(now time.Time, target *peer, w waitingQuery) {
+	n := &target.relays
+	n.waiting = slices.DeleteFunc(n.waiting, func(old waitingQuery) bool {
+		return now.After(old.until) || old.query.Nonce == w.query.Nonce
+	})
+	if len(n.waiting) == maxWaiting {
+		return
+	}
+	n.waiting = append(n.waiting, w)
+	c.probeDirect(now, target)
+}
+
+// probeDirect makes sure of the direct paths to a neighbour.
+func (c *Core) probeDirect(now time.Time, p *peer) {
+	for _, q := range p.sorted() {
+		if q.direct() {
+			c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id}))
+		}
+	}
+	c.touch(p)
+}
+
+// answerWaiting answers the queries about a peer that has just answered a probe on a direct path.
+func (c *Core) answerWaiting(now time.Time, p *peer) {
+	for _, w := range p.relays.waiting {
+		if !now.After(w.until) {
+			c.answerQuery(now, w.from, w.query)
+		}
+	}
+	p.relays.waiting = nil
 }
 
 // mayAsk bounds the queries of one neighbour.

@@ -71,6 +71,7 @@ type usage struct {
 // meeting is the contact with the peer, before and beside measurement.
 type meeting struct {
 	met       bool      // a path has been up
+	renewed   bool      // it uses a WireGuard session of this run of ours
 	untold    bool      // it is to be told our endpoints, but there is no path yet
 	lastHello time.Time // when we last answered a frame that was not fresh, from an address that no path has
 }
