@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -43,15 +44,21 @@ func newInternet(t testing.TB) *internet {
 
 	w.belmont.start()
 	for _, d := range []*service{w.cambridge, w.boston} {
-		w.ns = d.ns // where the newcomer runs
-		token := w.belmont.invite(netip.AddrPortFrom(underlay(1), config.DefaultPort).String())
-		w.works(w.overlayd("join", token, "--name", d.name, "--state", d.state))
-		d.start()
+		w.join(d)
 	}
 	w.eventually(readyPatience, func() error {
 		return errors.Join(w.belmont.reaches("boston"), w.boston.reaches("cambridge"), w.cambridge.reaches("belmont"))
 	})
 	return w
+}
+
+// join makes a node a member and starts it.
+func (w *internet) join(d *service) {
+	w.Helper()
+	token := w.belmont.invite(netip.AddrPortFrom(underlay(1), config.DefaultPort).String())
+	w.ns = d.ns // where the newcomer runs
+	w.works(w.overlayd("join", token, "--name", d.name, "--state", d.state))
+	d.start()
 }
 
 // machine is a namespace at the router.
@@ -207,19 +214,14 @@ func TestAStrangerIsIgnored(t *testing.T) {
 	})
 	w.recorded.has(w.bench, map[wire.Class]int{wire.ClassLabel: 300})
 
-	var targets []netip.AddrPort
 	before := map[string]condition{}
-	for i, d := range w.members() {
-		targets = append(targets, netip.AddrPortFrom(underlay(i+1), config.DefaultPort))
+	for _, d := range w.members() {
 		before[d.name] = d.condition()
 	}
-	s := w.stranger_(targets)
 	sent, back := traffic.sent.Load(), traffic.back.Load()
-	stop := make(chan struct{})
-	done := s.flood(stop)
+	s, stop := w.flood()
 	<-time.After(floodFor)
-	close(stop)
-	<-done
+	stop()
 	sent, back = traffic.sent.Load()-sent, traffic.back.Load()-back
 	t.Logf("during the flood %d of %d echoes came back", back, sent)
 	if float64(back) < 0.95*float64(sent) {
@@ -247,6 +249,51 @@ const (
 	mayGrow  = 16 << 20
 )
 
-func (w *internet) stranger_(targets []netip.AddrPort) *stranger {
-	return w.bench.stranger(w.stranger, w.recorded, targets)
+// Under a flood a node that was killed finds its place again, and a newcomer gets in.
+func TestAStrangerKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	w := newInternet(t)
+	traffic := w.echo(w.belmont, w.boston)
+	w.recorded.has(w.bench, map[wire.Class]int{wire.ClassControl: 40, wire.ClassWireGuard: 40, wire.ClassJoin: 4})
+	s, stop := w.flood()
+	w.boston.process.Kill()
+	killed := time.Now()
+	w.boston.start()
+	back := traffic.back.Load()
+	w.eventually(readyPatience, func() error {
+		if n := traffic.back.Load() - back; n < 20 {
+			return fmt.Errorf("%d echoes came back from the node that was killed", n)
+		}
+		return nil
+	})
+	t.Logf("%v after it was killed the node answers", time.Since(killed))
+
+	newton := w.node("newton", w.machine(5))
+	w.join(newton)
+	w.eventually(readyPatience, func() error {
+		return errors.Join(newton.reaches("belmont"), newton.reaches("cambridge"), newton.reaches("boston"))
+	})
+	stop()
+	s.gotNoMoreThanItGave(t)
+	for _, d := range append(w.members(), newton) {
+		if n := len(d.status().Members); n != 4 {
+			t.Errorf("%s knows %d members", d.name, n)
+		}
+		d.condition()
+		d.stop()
+	}
+}
+
+// flood has a stranger send to the three members until stop is called.
+func (w *internet) flood() (s *stranger, stop func()) {
+	var targets []netip.AddrPort
+	for i := range w.members() {
+		targets = append(targets, netip.AddrPortFrom(underlay(i+1), config.DefaultPort))
+	}
+	s = w.bench.stranger(w.stranger, w.recorded, targets)
+	end := make(chan struct{})
+	done := s.flood(end)
+	stop = sync.OnceFunc(func() { close(end); <-done })
+	w.Cleanup(stop)
+	return s, stop
 }
