@@ -321,6 +321,37 @@ func TestChainOfTwoRelays(t *testing.T) {
 	}
 }
 
+// All paths break at once, and what the nodes knew of each other is out of date: two relays are the only way left.
+func TestCutsThatLeaveTwoRelays(t *testing.T) {
+	for seed := range uint64(seeds) {
+		n := New(seed)
+		f := n.Found()
+		var hosts []*Host
+		for _, name := range []string{"belmont", "worcester", "cambridge", "boston"} {
+			hosts = append(hosts, f.Host(name, Options{}))
+		}
+		belmont, worcester, cambridge, boston := hosts[0], hosts[1], hosts[2], hosts[3]
+		f.Introduce(hosts...)
+		for _, h := range hosts {
+			h.Start()
+		}
+		flow := stream(n, belmont, boston, 10*time.Millisecond)
+		n.Run(60 * time.Second)
+		broken := n.Now()
+		cut := func(l *Link) { l.Cut = true }
+		n.Both(belmont, boston, cut)
+		n.Both(belmont, cambridge, cut)
+		n.Both(worcester, boston, cut)
+		n.Run(20 * time.Second)
+		if via := belmont.via(t, boston); !slices.Equal(via, []string{"worcester", "cambridge"}) {
+			t.Errorf("seed %d: via %v, want worcester, cambridge", seed, via)
+		}
+		if o := flow.outage(broken, n.Now()-time.Second); o > 3*time.Second {
+			t.Errorf("seed %d: outage %v", seed, o)
+		}
+	}
+}
+
 func TestFlapping(t *testing.T) {
 	for seed := range uint64(seeds) {
 		n, belmont, _, boston := triangle(seed)
