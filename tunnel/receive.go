@@ -115,7 +115,9 @@ func (r *receiver) message(table *fwd.Table, data []byte, segment int, from neti
 	first := r.up.n
 	defer func() { // open-coded by the compiler, without allocation
 		heard.settle(r.now)
-		r.up.mark(first, r.backlog, r.socket)
+		if direct != nil { // what strangers send is mostly dropped before any queue
+			r.up.mark(first, r.backlog, r.socket)
+		}
 	}()
 	for r.offset < len(data) {
 		frame := data[r.offset:min(r.offset+segment, len(data))]

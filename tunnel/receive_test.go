@@ -237,6 +237,17 @@ func TestStrangersCannotFillTheQueue(t *testing.T) {
 	t.Error("the neighbour's frame was lost")
 }
 
+func TestStrangersDoNotMakeTheReceiverWait(t *testing.T) {
+	n := newNeighbourhood(t)
+	for range backlogLimit/16 + 2 {
+		n.stranger.send(n.addr(), transports(16, 64)...)
+		n.receive(16)
+	}
+	if n.in.backlog.full() {
+		t.Error("packets that wireguard-go drops at once were counted as queued")
+	}
+}
+
 func TestSourcesAreNotRememberedWithoutBound(t *testing.T) {
 	n := newNeighbourhood(t)
 	for i := range 3 * sourcesKept {

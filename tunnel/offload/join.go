@@ -3,6 +3,7 @@ package offload
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 const (
@@ -50,7 +51,8 @@ func NewJoiner(udp bool) *Joiner { return &Joiner{udp: udp} }
 // good until the next call.
 func (j *Joiner) Join(packets [][]byte, offset int) int {
 	j.packets, j.offset, j.groups = packets, offset, j.groups[:0]
-	j.next = append(j.next[:0], make([]int, len(packets))...)
+	j.next = slices.Grow(j.next[:0], len(packets))[:len(packets)]
+	clear(j.next)
 	for i := range packets {
 		j.add(i)
 	}
