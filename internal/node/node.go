@@ -335,12 +335,14 @@ func (n *Node) configure(addrs, routes []netip.Prefix) error {
 	return err
 }
 
-// watchUnderlay keeps the core informed of the addresses of this host.
+// watchUnderlay keeps the core informed of the addresses of this host, the first time before it returns.
 func (n *Node) watchUnderlay(ctx context.Context) error {
-	report := func() {
-		addrs, err := osnet.Underlay(n.cfg.Interface)
-		if err != nil {
-			n.log.Warn("cannot list the addresses of this host", "err", err)
+	if addrs, ok := n.listUnderlay(); ok {
+		n.step(LocalAddresses{Addrs: addrs})
+	}
+	return osnet.Watch(ctx, func() {
+		addrs, ok := n.listUnderlay()
+		if !ok {
 			return
 		}
 		select {
@@ -348,7 +350,13 @@ func (n *Node) watchUnderlay(ctx context.Context) error {
 		default:
 		}
 		n.underlay <- addrs
+	})
+}
+
+func (n *Node) listUnderlay() ([]netip.Addr, bool) {
+	addrs, err := osnet.Underlay(n.cfg.Interface)
+	if err != nil {
+		n.log.Warn("cannot list the addresses of this host", "err", err)
 	}
-	report()
-	return osnet.Watch(ctx, report)
+	return addrs, err == nil
 }

@@ -2,7 +2,6 @@ package node
 
 import (
 	"net/netip"
-
 	"time"
 
 	"overlayd/internal/wire"
