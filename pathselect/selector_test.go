@@ -285,8 +285,10 @@ func TestExplain(t *testing.T) {
 		role Role
 		why  string
 	}{
-		{CarriesData, "selected"}, {StandsBy, "costs 22.0 ms more"},
-		{Spare, "dead: 4 probes unanswered"}, {Spare, "never answered"},
+		{CarriesData, "selected"},
+		{StandsBy, "costs 22.0 ms more"},
+		{Spare, "dead: 4 probes unanswered"},
+		{Spare, "never answered"},
 	}
 	for i, e := range r.s.Explain() {
 		if e.Role != want[i].role || e.Why != want[i].why {

@@ -17,7 +17,7 @@ func (e *estimator) add(x, initial time.Duration) {
 		e.mean, e.dev = x, initial
 	} else {
 		diff := x - e.mean
-		e.dev += ((max(diff, -diff)) - e.dev) / 4
+		e.dev += (max(diff, -diff) - e.dev) / 4
 		e.mean += diff / 8
 	}
 	e.n++

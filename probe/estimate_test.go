@@ -25,9 +25,13 @@ func TestMinimumIsWindowed(t *testing.T) {
 		after   time.Duration
 		v, want time.Duration
 	}{
-		{0, 50 * ms, 50 * ms}, {time.Second, 40 * ms, 40 * ms}, {20 * time.Second, 60 * ms, 40 * ms},
+		{0, 50 * ms, 50 * ms},
+		{time.Second, 40 * ms, 40 * ms},
+		{20 * time.Second, 60 * ms, 40 * ms},
 		{20 * time.Second, 55 * ms, 40 * ms},
-		{15 * time.Second, 70 * ms, 40 * ms}, {10 * time.Second, 80 * ms, 55 * ms}, {5 * time.Minute, 90 * ms, 90 * ms},
+		{15 * time.Second, 70 * ms, 40 * ms},
+		{10 * time.Second, 80 * ms, 55 * ms},
+		{5 * time.Minute, 90 * ms, 90 * ms},
 	} {
 		at = at.add(c.after)
 		m.add(at, c.v, time.Minute)
@@ -55,8 +59,14 @@ func TestLowerBound(t *testing.T) {
 		lost, sent int
 		want       float64
 	}{
-		{0, 0, 0}, {0, 30, 0}, {1, 30, 0}, {1, 1, 0},
-		{2, 30, .0073}, {10, 30, .1837}, {31, 30, .9173}, {301, 1000, .2767},
+		{0, 0, 0},
+		{0, 30, 0},
+		{1, 30, 0},
+		{1, 1, 0},
+		{2, 30, .0073},
+		{10, 30, .1837},
+		{31, 30, .9173},
+		{301, 1000, .2767},
 	} {
 		if got := (Loss{Sent: c.sent, Lost: c.lost}).Low(); math.Abs(got-c.want) > .001 {
 			t.Errorf("%d of %d: %.4f, want %.4f", c.lost, c.sent, got, c.want)

@@ -36,8 +36,10 @@ type Prober struct {
 // New is a Prober without paths. The clock maps times to this node's stamps and must advance as they do; rng is the
 // source of all randomness.
 func New(cfg Config, clock func(time.Time) wire.Stamp, rng *rand.Rand) *Prober {
-	return &Prober{cfg: cfg.withDefaults(), clock: clock, rng: rng, graceFrom: never, graceUntil: never,
-		lastFrame: never, regained: never}
+	return &Prober{
+		cfg: cfg.withDefaults(), clock: clock, rng: rng, graceFrom: never, graceUntil: never,
+		lastFrame: never, regained: never,
+	}
 }
 
 // Step takes one input at a time that must not run backwards. It fails only for an input that makes no sense, which

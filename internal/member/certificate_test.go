@@ -104,8 +104,10 @@ func TestChainsThatGiveNoRightAreRefused(t *testing.T) {
 		"by itself":                     {w.forge(plain, nil, target, nil), ErrSignature},
 		"in an admin's name":            {w.forge(plain, adminCert.Raw(), target, nil), ErrSignature},
 		"by one that made itself admin": {w.forge(other, selfMade, target, nil), ErrSignature},
-		"three in a chain": {w.forge(other, w.forge(admin, adminCert.Raw(), adminCert, nil), target, nil),
-			ErrIssuer},
+		"three in a chain": {
+			w.forge(other, w.forge(admin, adminCert.Raw(), adminCert, nil), target, nil),
+			ErrIssuer,
+		},
 		"an admin by an admin": {w.forge(admin, adminCert.Raw(), target, func(p *certificatePayload) {
 			p.Capabilities |= Admin
 		}), ErrIssuer},
