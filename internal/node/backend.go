@@ -36,7 +36,7 @@ func (n *Node) Status(ctx context.Context) (s control.Status, err error) {
 	err = n.do(ctx, func(now time.Time) {
 		s = control.Status{
 			Node: n.name, ID: n.core.self.String(), Network: n.network.Name, NetworkID: n.network.ID.String(),
-			Addresses: n.addresses, Interface: n.cfg.Interface, MTU: n.cfg.MTU, Listen: n.plane.Listening()[0],
+			Addresses: n.addresses, Interface: n.cfg.Interface, MTU: n.cfg.MTU, Listen: netip.AddrPortFrom(n.cfg.Listen.Addr(), n.plane.Listening()[0].Port()),
 			Endpoints: slices.Clone(n.core.endpoints), Members: n.core.viewMembers(),
 			Admin: n.core.cfg.Authority.May(now), Relay: string(n.cfg.Relay), Version: n.version, PID: os.Getpid(),
 			Started: wallClock(n.started), Uptime: now.Sub(n.started).Seconds(), Counters: n.counters(),
