@@ -25,6 +25,9 @@ import (
 // ErrPortInUse is what Listen wraps when another process has the port.
 var ErrPortInUse = errors.New("UDP port in use by another process: stop that one, or choose another port with --listen")
 
+// ErrNoAddress is what Listen wraps when the address is none of this machine's.
+var ErrNoAddress = errors.New("no interface has this address: choose another one, or none, with --listen")
+
 // ErrFull is what Send returns when the kernel's send buffer is full: what did not fit was dropped.
 var ErrFull = errors.New("send buffer full")
 
@@ -92,6 +95,9 @@ func open(at netip.AddrPort) (*Socket, error) {
 	conn, err := config.ListenPacket(context.Background(), network, at.String())
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("listen on %v: %w", at, ErrPortInUse)
+	}
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		return nil, fmt.Errorf("listen on %v: %w", at, ErrNoAddress)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %v: %w", at, err)
