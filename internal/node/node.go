@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
@@ -72,7 +73,8 @@ func load(dir *state.Dir, now time.Time) (m membership, err error) {
 		return m, err
 	}
 	if m.certificate, err = m.network.VerifyCertificate(stored.Certificate, now); err != nil {
-		return m, fmt.Errorf("the certificate of this node is not valid (%w): check the clock, or join again with a new token", err)
+		return m, fmt.Errorf("the certificate of this node is not valid (%w): check the clock, or remove the file %s and "+
+			"join again with a new token (overlayd join)", err, filepath.Join(dir.Path(), "network"))
 	}
 	m.authority = member.Authority{Network: m.network, Admin: m.identity, Own: m.certificate}
 	if m.authority.Root, err = dir.RootKey(); err != nil && !errors.Is(err, state.ErrAbsent) {
