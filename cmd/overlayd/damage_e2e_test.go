@@ -6,8 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"overlayd/internal/control"
+	"overlayd/internal/member"
+	"overlayd/internal/state"
 )
 
 // damages are what may happen to a file.
@@ -88,6 +91,21 @@ func onlyMatch(t *testing.T, pattern string) string {
 		t.Fatalf("%s matches %v, %v", pattern, found, err)
 	}
 	return found[0]
+}
+
+// A certificate that is not valid now, by this machine's clock, is neither used nor thrown away.
+func TestUpRefusesAnExpiredCertificate(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.node("belmont", b.ns)
+	dir, err := state.Open(d.state)
+	b.must(err)
+	f, err := newFounding("belmont", "overlay", "10.71.0.0/16")
+	b.must(err)
+	_, err = found(dir, f, time.Now().Add(-2*member.Validity))
+	b.must(err)
+	b.must(dir.Close())
+	d.refusesToStart(b.command("overlayd", d.flags()...), "certificate", "expired", "clock", "new token")
 }
 
 // A member that has lost its identity, or its certificate, joins again as the sentence says.

@@ -116,6 +116,10 @@ func TestUpRefusesWhatIsInUse(t *testing.T) {
 	d.refusesToStart(b.command("overlayd", d.flags()...), "51871", "in use", "--listen")
 	b.must(port.Close())
 
+	d.listen = "203.0.113.7:51871"
+	d.refusesToStart(b.command("overlayd", d.flags()...), "203.0.113.7", "no interface", "--listen")
+	d.listen = ":51871"
+
 	far := b.namespace()
 	b.must(netns.Connect(b.ns, d.device, far, "lan0", 1500))
 	d.refusesToStart(b.command("overlayd", d.flags()...), d.device, "another", "--interface")
