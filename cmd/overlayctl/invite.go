@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 )
 
@@ -21,10 +22,10 @@ func newInvite(s *session) *cobra.Command {
 		Args:  args(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if ttl <= 0 {
-				return usagef("--ttl %v is not a time that a token can live: take 24h", ttl)
+				return cli.Usagef("--ttl %v is not a time that a token can live: take 24h", ttl)
 			}
 			if r.Endpoint != "" && !validEndpoint(r.Endpoint) {
-				return usagef("--endpoint %q is not HOST:PORT, such as belmont.example.org:51871", r.Endpoint)
+				return cli.Usagef("--endpoint %q is not HOST:PORT, such as belmont.example.org:51871", r.Endpoint)
 			}
 			r.TTL = control.Duration(ttl)
 			token, err := s.client.Invite(cmd.Context(), r)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"overlayd/config"
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 )
 
@@ -34,26 +35,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if err == nil {
 		return 0
 	}
-	var usage usageError
-	isUsage := errors.As(err, &usage)
 	if !errors.Is(err, errSilent) {
 		_, _ = fmt.Fprintf(stderr, "overlayctl: %s\n", clean(err.Error()))
 	}
-	if isUsage {
-		return 2
-	}
-	return 1
+	return cli.Status(err)
 }
 
 // errSilent fails a command that has already said why.
 var errSilent = errors.New("failed")
-
-// usageError is an error in how the command was called.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // session is what every subcommand works with, once the flags are parsed.
 type session struct {
@@ -80,13 +69,13 @@ func newRoot(s *session, environ []string) *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q: overlayctl --help lists them", args[0])
+				return cli.Usagef("there is no command %q: overlayctl --help lists them", args[0])
 			}
 			return cmd.Help()
 		},
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			if s.format != formatTable && s.format != formatJSON {
-				return usagef("--output %q is neither table nor json", s.format)
+				return cli.Usagef("--output %q is neither table nor json", s.format)
 			}
 			s.client = control.NewClient(s.socket)
 			return nil
@@ -94,7 +83,7 @@ func newRoot(s *session, environ []string) *cobra.Command {
 		PersistentPostRun: func(*cobra.Command, []string) { s.client.Close() },
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w: %s --help lists the flags", err, cmd.CommandPath())
+		return cli.Usagef("%w: %s --help lists the flags", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
 	flags := root.PersistentFlags()
@@ -120,7 +109,7 @@ func defaultSocket(environ []string) string {
 func args(least, most int, wanted string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
-			return usagef("%s takes %s, and was given %d arguments", cmd.CommandPath(), wanted, len(args))
+			return cli.Usagef("%s takes %s, and was given %d arguments", cmd.CommandPath(), wanted, len(args))
 		}
 		return nil
 	}

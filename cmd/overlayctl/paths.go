@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 )
 
@@ -26,7 +27,7 @@ func newPaths(s *session) *cobra.Command {
 			}
 			if watch {
 				if interval <= 0 {
-					return usagef("--interval %v is not a time to wait: take 1s", interval)
+					return cli.Usagef("--interval %v is not a time to wait: take 1s", interval)
 				}
 				return s.watchPaths(cmd, q, interval, why)
 			}

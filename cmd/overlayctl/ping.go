@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 )
 
@@ -25,11 +26,11 @@ func newPing(s *session) *cobra.Command {
 			p.request.Peer = args[0]
 			switch {
 			case p.count < 0:
-				return usagef("--count %d is less than nothing: take 0 to go on until interrupted", p.count)
+				return cli.Usagef("--count %d is less than nothing: take 0 to go on until interrupted", p.count)
 			case p.interval <= 0:
-				return usagef("--interval %v is not a time to wait: take 1s", p.interval)
+				return cli.Usagef("--interval %v is not a time to wait: take 1s", p.interval)
 			case p.timeout <= 0:
-				return usagef("--timeout %v is not a time to wait: take 2s", p.timeout)
+				return cli.Usagef("--timeout %v is not a time to wait: take 2s", p.timeout)
 			}
 			if cmd.Flags().Changed("via") {
 				relays, err := parseVia(via)
@@ -62,7 +63,7 @@ func parseVia(text string) ([]string, error) {
 		relays[i] = strings.TrimSpace(relays[i])
 	}
 	if slices.Contains(relays, "") || slices.Contains(relays, direct) {
-		return nil, usagef("--via %q is neither relays with commas between them nor the word direct", text)
+		return nil, cli.Usagef("--via %q is neither relays with commas between them nor the word direct", text)
 	}
 	return relays, nil
 }

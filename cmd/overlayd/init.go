@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
 )
@@ -23,7 +24,7 @@ func newInit() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := newFounding(name, network, prefix)
 			if err != nil {
-				return usageError{err}
+				return cli.Usage(err)
 			}
 			dir, err := state.Open(path)
 			if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
 )
@@ -25,16 +26,16 @@ func newJoin() *cobra.Command {
 		Short: "Become a member of a network, by a token that overlayctl invite printed",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usagef("overlayd join takes one token, and was given %d", len(args))
+				return cli.Usagef("overlayd join takes one token, and was given %d", len(args))
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if name == "" {
-				return usagef("name this node with --name NODE")
+				return cli.Usagef("name this node with --name NODE")
 			}
 			if err := member.ValidName(name); err != nil {
-				return usagef("--name %w", err)
+				return cli.Usagef("--name %w", err)
 			}
 			token, err := member.ParseToken(args[0])
 			if err != nil {

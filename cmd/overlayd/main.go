@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"overlayd/internal/cli"
 )
 
 func main() {
@@ -32,19 +33,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	_, _ = fmt.Fprintf(stderr, "overlayd: %v\n", err)
-	var usage usageError
-	if errors.As(err, &usage) {
-		return 2
-	}
-	return 1
+	return cli.Status(err)
 }
-
-// usageError is an error in how the command was called.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
-
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -55,13 +45,13 @@ func newRoot() *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("there is no command %q: overlayd --help lists them", args[0])
+				return cli.Usagef("there is no command %q: overlayd --help lists them", args[0])
 			}
 			return cmd.Help()
 		},
 	}
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usagef("%w: %s --help lists the flags", err, cmd.CommandPath())
+		return cli.Usagef("%w: %s --help lists the flags", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newInit(), newJoin(), newUp())
@@ -71,7 +61,7 @@ func newRoot() *cobra.Command {
 // noArgs refuses arguments as a usage error.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("%s takes no argument, and was given %q", cmd.CommandPath(), args[0])
+		return cli.Usagef("%s takes no argument, and was given %q", cmd.CommandPath(), args[0])
 	}
 	return nil
 }
