@@ -261,6 +261,11 @@ func (d *service) startCommand(cmd *exec.Cmd) {
 	p := d.process
 	d.Cleanup(func() {
 		p.Kill()
+		for _, sign := range []string{"WARNING: DATA RACE", "panic:", "fatal error:", "level=ERROR"} {
+			if strings.Contains(d.log(), sign) {
+				d.Errorf("the log of %s says %s", d.name, sign)
+			}
+		}
 		if d.Failed() {
 			d.Logf("log of %s:\n%s", d.name, d.log())
 		}
