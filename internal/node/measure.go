@@ -48,8 +48,6 @@ func (c *Core) addPath(now time.Time, p *peer, q *path, hop fwd.Hop) {
 
 // removePath forgets a path; the selection moves away in the same step.
 func (c *Core) removePath(now time.Time, p *peer, q *path) {
-	p.use.packets -= q.packets()
-	p.use.bytes -= q.bytes()
 	delete(p.paths, q.id)
 	c.step(p.prober.Step(now, probe.RemovePath{ID: q.id}))
 	p.outdated = true
@@ -271,17 +269,13 @@ func (c *Core) checkUse(now time.Time, p *peer) {
 	p.use.nextCheck = now.Add(checkRate)
 	var packets, bytes uint64
 	for _, q := range p.paths {
-		n := q.packets()
-		if n != q.lastCount {
-			q.lastCount, q.lastUse = n, now
-		}
-		packets += n
-		bytes += q.bytes()
+		n, size := q.packets(), q.bytes()
+		packets, bytes = packets+n-q.lookedPackets, bytes+size-q.lookedBytes
+		q.lookedPackets, q.lookedBytes = n, size
 	}
-	if grown := packets - p.use.packets; grown > 0 && bytes-p.use.bytes > grown*keepaliveLen {
+	if packets > 0 && bytes > packets*keepaliveLen {
 		p.use.ours = now
 	}
-	p.use.packets, p.use.bytes = packets, bytes
 	c.setLevel(now, p)
 }
 

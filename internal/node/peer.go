@@ -63,8 +63,6 @@ type usage struct {
 	level     activity
 	ours      time.Time // data that we sent or received
 	theirs    time.Time // the peer's word that it is active
-	packets   uint64    // totals over all paths at the last look
-	bytes     uint64
 	nextCheck time.Time
 }
 
@@ -92,8 +90,10 @@ type path struct {
 	receive   wire.Label // what the first hop puts in front of frames to us
 	initiator bool
 
-	lastCount uint64 // data packets at the last look, and when that changed
-	lastUse   time.Time
+	lookedPackets, lookedBytes uint64 // data, when the use of the peer was last looked at
+
+	lastCount uint64    // data packets when the use of this circuit was last looked at
+	lastUse   time.Time // and when that had grown
 	lastHello time.Time // when we last answered a frame that was not fresh
 }
 
