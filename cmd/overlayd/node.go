@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"net"
 	"net/netip"
 
@@ -19,10 +21,18 @@ import (
 // version is set by the linker.
 var version = "unversioned"
 
+// gcPercent keeps the garbage below a quarter of what lives. Most of that are packet buffers of 64 KB without pointers,
+// which cost the collector nothing, but the default would let as much garbage again become resident before it begins:
+// 49 MB instead of 22 in ten minutes of two transfers.
+const gcPercent = 25
+
 // runNode runs the node and answers on its control socket until ctx ends or somebody asks it to stop.
 func runNode(
 	ctx context.Context, cfg config.Config, dir *state.Dir, listener net.Listener, log *slog.Logger,
 ) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	n, err := node.Open(cfg, dir, version, log)
 	if err != nil {
 		return err
