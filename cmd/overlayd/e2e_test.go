@@ -229,8 +229,10 @@ func (b *bench) node(name string, in *netns.Namespace) *service {
 
 // flags are those of overlayd up.
 func (d *service) flags(more ...string) []string {
-	return append([]string{"up", "--config", os.DevNull, "--state", d.state, "--socket", d.socket, "--listen", d.listen,
-		"--interface", d.device, "--name", d.name}, more...)
+	return append([]string{
+		"up", "--config", os.DevNull, "--state", d.state, "--socket", d.socket, "--listen", d.listen,
+		"--interface", d.device, "--name", d.name,
+	}, more...)
 }
 
 func (d *service) logFile() string { return d.path(d.name + ".log") }

@@ -127,8 +127,10 @@ func TestANetworkIsNotReplaced(t *testing.T) {
 	b.refused(b.overlayd("init", "--name", "x", "--state", inviter.state), inviter.state, "in use", "--state")
 
 	for _, args := range [][]string{
-		{"--name", "x", "--prefix", "10.0.0.0/31"}, {"--name", "x", "--prefix", "fd00::/64"},
-		{"--name", "x", "--network", "No Name"}, {"--name", ""},
+		{"--name", "x", "--prefix", "10.0.0.0/31"},
+		{"--name", "x", "--prefix", "fd00::/64"},
+		{"--name", "x", "--network", "No Name"},
+		{"--name", ""},
 	} {
 		b.refused(b.overlayd(append([]string{"init", "--state", b.path("x")}, args...)...), args[len(args)-2])
 	}

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"log/slog"
-	"os"
-	"runtime/debug"
 	"net"
 	"net/netip"
+	"os"
+	"runtime/debug"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 

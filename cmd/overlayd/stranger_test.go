@@ -221,8 +221,10 @@ func (s *stranger) datagram() []byte {
 
 // length is one of the lengths at which something may go wrong.
 func (s *stranger) length() int {
-	lengths := []int{4, 8, 9, 15, 16, 20, 28, 31, 32, 44, 63, 64, 69, 70, 71, 91, 92, 100, 147, 148, 149, 500, 1223, 1224, 1225,
-		1280, 1472, maxDatagram}
+	lengths := []int{
+		4, 8, 9, 15, 16, 20, 28, 31, 32, 44, 63, 64, 69, 70, 71, 91, 92, 100, 147, 148, 149, 500, 1223, 1224, 1225,
+		1280, 1472, maxDatagram,
+	}
 	return lengths[s.rng.IntN(len(lengths))]
 }
 
