@@ -340,9 +340,10 @@ func (c *Core) socketFor(a netip.Addr) (uint8, bool) {
 	return 0, false
 }
 
-// gathererConfig publishes the first endpoints at once: a person may ask for an invitation as soon as the node is up.
+// gathererConfig publishes the first endpoints at once: a person may ask for an invitation as soon as the node is up. What
+// the first members see of us follows soon: without it, no hole is punched.
 func gathererConfig() nat.GathererConfig {
 	cfg := nat.DefaultGathererConfig()
-	cfg.First = 0
+	cfg.First, cfg.Settle, cfg.Gap = 0, 50*time.Millisecond, 250*time.Millisecond
 	return cfg
 }
