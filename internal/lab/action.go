@@ -113,7 +113,7 @@ func (t *trial) transfer(ctx context.Context, name string, a scenario.TCP) {
 		}
 		text := fmt.Sprintf("%s: %.2f Mbit/s, %.1f MB", name, g.Rate()/1e6, float64(g.Bytes)/1e6)
 		if err != nil {
-			text = fmt.Sprintf("%s: %v", name, err)
+			text = fmt.Sprintf("%s: %v; until then %.1f MB", name, err, float64(g.Bytes)/1e6)
 		}
 		t.note(time.Now(), "tcp", text)
 		t.mu.Lock()

@@ -52,8 +52,8 @@ const (
 	joinPatience  = 30 * time.Second
 	readyPatience = 30 * time.Second
 	pathPatience  = 10 * time.Second
-	settle        = time.Second     // after the end, for what is still under way
-	transferSlack = 5 * time.Second // beyond a transfer's own time
+	settle        = time.Second      // after the end, for what is still under way
+	transferSlack = 30 * time.Second // beyond a transfer's own time: for setting up, and for what is under way at its end
 )
 
 // run runs the trial and returns what it found. An error says that there is no finding.
