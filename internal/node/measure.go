@@ -249,13 +249,20 @@ func (c *Core) wake(now time.Time, p *peer) {
 // when nothing has come back for 15 s.
 const staleFor = 30 * time.Second
 
+// renewAfter is how long a peer sends without an answer of ours before its session is taken for stale. A session that is
+// only beginning must not be crossed by another one.
+const renewAfter = time.Second
+
 // theirActivity notes the peer's word that data flows or does not.
 func (c *Core) theirActivity(now time.Time, p *peer, busy bool) {
 	if !busy {
 		return
 	}
 	p.use.theirs = now
-	if !p.meeting.renewed && now.Sub(c.origin) < staleFor {
+	if p.meeting.busySince.IsZero() {
+		p.meeting.busySince = now
+	}
+	if !p.meeting.renewed && now.Sub(c.origin) < staleFor && now.Sub(p.meeting.busySince) >= renewAfter && !p.answered() {
 		p.meeting.renewed = true
 		c.emit(RenewSession{ID: p.id})
 	}

@@ -70,6 +70,7 @@ type usage struct {
 type meeting struct {
 	met       bool      // a path has been up
 	renewed   bool      // it uses a WireGuard session of this run of ours
+	busySince time.Time // when the peer first said that it is active
 	untold    bool      // it is to be told our endpoints, but there is no path yet
 	lastHello time.Time // when we last answered a frame that was not fresh, from an address that no path has
 }
@@ -106,6 +107,16 @@ func (p *path) packets() uint64 {
 
 func (p *path) bytes() uint64 {
 	return p.fwd.Counters.TxBytes.Load() + p.fwd.Counters.RxBytes.Load()
+}
+
+// answered reports whether data has been sent to the peer.
+func (p *peer) answered() bool {
+	for _, q := range p.paths {
+		if q.fwd.Counters.TxPackets.Load() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // sorted lists the paths by number.
