@@ -97,9 +97,6 @@ func (p *Prober) NextDeadline() (time.Time, bool) {
 	return p.wall.Add(max(d, p.graceUntil).sub(p.now)), true
 }
 
-// PeerActive reports whether the peer's latest word was that data flows, or is about to.
-func (p *Prober) PeerActive() bool { return p.peerActive }
-
 // at is the time of a reception on our clock, and notes if the frame waited for us.
 func (p *Prober) at(t time.Time) instant {
 	at := min(instant(p.clock(t)), p.now)
