@@ -18,8 +18,14 @@ const (
 	// MaxSubnets bounds the subnets of a certificate or record.
 	MaxSubnets = 8
 
-	// Validity is how long a certificate is issued for.
-	Validity = 365 * 24 * time.Hour
+	// Validity is how long a certificate of a node is issued for. It is renewed once RenewBefore is left, so that a node
+	// that was off for a month still has a valid one.
+	Validity    = 90 * 24 * time.Hour
+	RenewBefore = 60 * 24 * time.Hour
+
+	// AdminValidity is how long a certificate of an admin is issued for: only the root renews it, and the root key may lie
+	// in a safe.
+	AdminValidity = 10 * 365 * 24 * time.Hour
 
 	// ClockTolerance is how wrong the clocks of two nodes may be without harm.
 	ClockTolerance = 10 * time.Minute
@@ -52,10 +58,13 @@ type Certificate struct {
 	Subnets      []netip.Prefix // that the node may advertise
 	NotBefore    time.Time      // kept when a certificate is renewed: the elder keeps a disputed name or address
 	NotAfter     time.Time
-	Serial       uint64
+	Serial       uint64      // of two certificates of a node the higher counts; microseconds since 1970 when issued
+	Token        TokenID     // of the invitation that the node came by; zero: by none
+	Uses         int         // how many nodes that invitation was for
 	Issuer       wire.NodeID // zero: the root
 
-	raw []byte
+	payload []byte
+	raw     []byte
 }
 
 type certificatePayload struct {
@@ -70,6 +79,8 @@ type certificatePayload struct {
 	NotAfter     int64        `cbor:"9,keyasint"`
 	Serial       uint64       `cbor:"10,keyasint"`
 	Issuer       []byte       `cbor:"11,keyasint,omitempty"` // the issuer's own certificate; absent: the root
+	Token        []byte       `cbor:"12,keyasint,omitempty"`
+	Uses         int          `cbor:"13,keyasint,omitempty"`
 }
 
 // Raw is the signed encoding, with the issuer's certificate inside. The caller must not change it.
@@ -102,15 +113,27 @@ func (n *Network) VerifyCertificate(raw []byte, now time.Time) (*Certificate, er
 	if err != nil {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
-	if !c.ValidAt(now) {
-		return nil, fmt.Errorf("certificate of %s, from %s to %s: %w", c.Name,
-			c.NotBefore.UTC().Format(time.DateTime), c.NotAfter.UTC().Format(time.DateTime), ErrExpired)
+	if err := c.timely(now); err != nil {
+		return nil, err
 	}
 	return c, nil
 }
 
+// timely says that the certificate is not valid at now; nil if it is.
+func (c *Certificate) timely(now time.Time) error {
+	if c.ValidAt(now) {
+		return nil
+	}
+	return fmt.Errorf("certificate of %s, from %s to %s: %w", c.Name,
+		c.NotBefore.UTC().Format(time.DateTime), c.NotAfter.UTC().Format(time.DateTime), ErrExpired)
+}
+
 // checkCertificate is VerifyCertificate whatever the time. A chain has at most two certificates.
 func (n *Network) checkCertificate(raw []byte) (*Certificate, error) {
+	return remembered(n.memory.certificates(), raw, func() (*Certificate, error) { return n.checkChain(raw) })
+}
+
+func (n *Network) checkChain(raw []byte) (*Certificate, error) {
 	c, e, issuerRaw, err := parseCertificate(raw)
 	if err != nil {
 		return nil, err
@@ -158,6 +181,9 @@ func parseCertificate(raw []byte) (*Certificate, envelope, []byte, error) {
 	if err := ValidName(p.Name); err != nil {
 		return nil, e, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
+	if len(p.Token) != 0 && len(p.Token) != len(TokenID{}) || p.Uses < 0 || p.Uses > MaxUses {
+		return nil, e, nil, fmt.Errorf("%w: invitation", ErrMalformed)
+	}
 	if p.NotBefore < 0 || p.NotAfter <= p.NotBefore || p.NotAfter > maxUnix {
 		return nil, e, nil, fmt.Errorf("%w: validity", ErrMalformed)
 	}
@@ -168,8 +194,10 @@ func parseCertificate(raw []byte) (*Certificate, envelope, []byte, error) {
 	c := &Certificate{
 		Network: wire.NetworkID(p.Network), WireGuard: Key(p.WireGuard), Signing: p.Signing, Name: p.Name,
 		IPv4: netip.AddrFrom4([4]byte(p.IPv4)), Capabilities: p.Capabilities, Subnets: subnets,
-		NotBefore: time.Unix(p.NotBefore, 0), NotAfter: time.Unix(p.NotAfter, 0), Serial: p.Serial, raw: raw,
+		NotBefore: time.Unix(p.NotBefore, 0), NotAfter: time.Unix(p.NotAfter, 0), Serial: p.Serial, Uses: p.Uses,
+		payload: e.Payload, raw: raw,
 	}
+	copy(c.Token[:], p.Token)
 	c.Node = NodeID(c.WireGuard, c.Signing)
 	c.IPv6 = Addr6(c.Network, c.Node)
 	return c, e, p.Issuer, nil
@@ -193,7 +221,7 @@ func (a Authority) May(now time.Time) bool {
 }
 
 // Issue signs a certificate for what want says: keys, name, IPv4, capabilities, subnets, NotBefore, NotAfter (brought
-// down to the authority's own) and Serial. The other fields follow.
+// down to the authority's own), Serial and the invitation. The other fields follow.
 func (a Authority) Issue(want Certificate, now time.Time) (*Certificate, error) {
 	if !a.May(now) {
 		return nil, ErrIssuer
@@ -201,7 +229,10 @@ func (a Authority) Issue(want Certificate, now time.Time) (*Certificate, error) 
 	p := certificatePayload{
 		Network: a.Network.ID[:], WireGuard: want.WireGuard[:], Signing: want.Signing, Name: want.Name,
 		IPv4: want.IPv4.AsSlice(), Capabilities: want.Capabilities, Subnets: encodePrefixes(want.Subnets),
-		NotBefore: want.NotBefore.Unix(), NotAfter: want.NotAfter.Unix(), Serial: want.Serial,
+		NotBefore: want.NotBefore.Unix(), NotAfter: want.NotAfter.Unix(), Serial: want.Serial, Uses: want.Uses,
+	}
+	if !want.Token.IsZero() {
+		p.Token = want.Token[:]
 	}
 	key := a.Root
 	if key == nil {
@@ -223,7 +254,7 @@ func Found(root ed25519.PrivateKey, n *Network, id Identity, name string, now ti
 	}
 	return Authority{Network: n, Root: root}.Issue(Certificate{
 		WireGuard: id.WireGuard(), Signing: id.Signing(), Name: name, IPv4: first, Capabilities: Admin | Relay,
-		NotBefore: now, NotAfter: now.Add(Validity), Serial: 1,
+		NotBefore: now, NotAfter: now.Add(AdminValidity), Serial: micros(now),
 	}, now)
 }
 

@@ -167,7 +167,7 @@ func TestLargestRecordFitsAFrame(t *testing.T) {
 	if len(r.Raw()) > MaxRecordLen || len(r.Endpoints) != wire.MaxEndpoints {
 		t.Errorf("%d bytes, %d endpoints", len(r.Raw()), len(r.Endpoints))
 	}
-	largest := []rawItem{{Kind: kindRecord, Raw: make([]byte, MaxRecordLen)}}
+	largest := []Item{{Kind: KindRecord, Raw: make([]byte, MaxRecordLen)}}
 	body := message{Type: typeItems, News: true, Items: largest}.encode()
 	if len(body) > wire.MaxBodyLen {
 		t.Errorf("a body of %d bytes", len(body))

@@ -3,13 +3,25 @@ package member
 import (
 	"net/netip"
 	"slices"
+
+	"overlayd/internal/wire"
 )
 
-// claims tells who has a name and an address when several certificates claim it, as happens when two sides of a
-// partition enrol nodes: the elder keeps it, everywhere. The first of each list has it.
+// claims tells who has what only one node can have when several certificates claim it, as happens when two sides of a
+// partition enrol nodes: the elder keeps it, everywhere. The first of each list has it; of an invitation, the first so
+// many as it was for.
 type claims struct {
-	names map[string][]*Certificate
-	addrs map[netip.Addr][]*Certificate
+	names  map[string][]*Certificate
+	addrs  map[netip.Addr][]*Certificate
+	keys   map[Key][]*Certificate
+	tokens map[TokenID][]*Certificate
+}
+
+func newClaims() claims {
+	return claims{
+		names: make(map[string][]*Certificate), addrs: make(map[netip.Addr][]*Certificate),
+		keys: make(map[Key][]*Certificate), tokens: make(map[TokenID][]*Certificate),
+	}
 }
 
 func first(list []*Certificate) *Certificate {
@@ -21,36 +33,94 @@ func first(list []*Certificate) *Certificate {
 
 // claim enters a certificate, and reports what it loses or takes from another.
 func (s *Set) claim(c *Certificate) {
-	before, list := first(s.names[c.Name]), insert(s.names[c.Name], c)
-	s.names[c.Name] = list
-	s.dispute(before, list, c, Conflict{Name: c.Name})
-
-	before, list = first(s.addrs[c.IPv4]), insert(s.addrs[c.IPv4], c)
-	s.addrs[c.IPv4] = list
-	s.dispute(before, list, c, Conflict{IPv4: c.IPv4})
+	dispute(s, s.names, c.Name, c, Conflict{Name: c.Name})
+	dispute(s, s.addrs, c.IPv4, c, Conflict{IPv4: c.IPv4})
+	dispute(s, s.keys, c.WireGuard, c, Conflict{Key: true})
+	if !c.Token.IsZero() {
+		list := insert(s.tokens[c.Token], c)
+		s.tokens[c.Token] = list
+		if len(list) > c.uses() {
+			winner, loser := list[c.uses()-1], list[c.uses()]
+			s.emit(Changed{Node: loser.Node})
+			s.emit(Conflict{Winner: winner.Node, Loser: loser.Node, Token: c.Token})
+		}
+	}
 }
 
-// unclaim takes a certificate out; who was second now has what it had.
+// uses is how many nodes the invitation was for.
+func (c *Certificate) uses() int { return max(c.Uses, 1) }
+
+// unclaim takes a certificate out; who was next now has what it had.
 func (s *Set) unclaim(c *Certificate) {
-	if next := without(s.names, c.Name, c); next != nil {
-		s.out = append(s.out, Changed{Node: next.Node})
+	for _, next := range []*Certificate{
+		without(s.names, c.Name, c), without(s.addrs, c.IPv4, c), without(s.keys, c.WireGuard, c),
+	} {
+		if next != nil {
+			s.emit(Changed{Node: next.Node})
+		}
 	}
-	if next := without(s.addrs, c.IPv4, c); next != nil {
-		s.out = append(s.out, Changed{Node: next.Node})
+	if list := s.tokens[c.Token]; len(list) > c.uses() {
+		s.emit(Changed{Node: list[c.uses()].Node})
 	}
+	without(s.tokens, c.Token, c)
 }
 
-// dispute reports the conflict that c causes in list, whose first was before, if it does.
-func (s *Set) dispute(before *Certificate, list []*Certificate, c *Certificate, what Conflict) {
-	if before == nil {
+// dispute enters a claim and reports the conflict that it causes, if it does.
+func dispute[K comparable](s *Set, m map[K][]*Certificate, key K, c *Certificate, what Conflict) {
+	before, list := first(m[key]), insert(m[key], c)
+	m[key] = list
+	if before == nil || before.Node == c.Node {
 		return
 	}
 	what.Winner, what.Loser = list[0].Node, c.Node
 	if list[0] == c {
 		what.Loser = before.Node
-		s.out = append(s.out, Changed{Node: before.Node})
+		s.emit(Changed{Node: before.Node})
 	}
-	s.out = append(s.out, what)
+	s.emit(what)
+}
+
+// holds reports whether c has what the list is about.
+func holds(list []*Certificate, c *Certificate, places int) bool {
+	at := slices.Index(list, c)
+	return at >= 0 && at < places
+}
+
+// barred reports whether a member is not to be dealt with: another node has its key, or it came by an invitation that
+// was used up elsewhere.
+func (s *Set) barred(c *Certificate) bool {
+	return !holds(s.keys[c.WireGuard], c, 1) || (!c.Token.IsZero() && !holds(s.tokens[c.Token], c, c.uses()))
+}
+
+// Used is how many nodes have come by an invitation.
+func (s *Set) Used(id TokenID) int { return len(s.tokens[id]) }
+
+// Conflicts are what two members claim, as it stands: of each, who has it and who has not.
+func (s *Set) Conflicts() []Conflict {
+	var list []Conflict
+	for _, id := range s.holders() {
+		c := s.certificate(id)
+		if w := first(s.names[c.Name]); w != c {
+			list = append(list, Conflict{Winner: w.Node, Loser: id, Name: c.Name})
+		}
+		if w := first(s.addrs[c.IPv4]); w != c {
+			list = append(list, Conflict{Winner: w.Node, Loser: id, IPv4: c.IPv4})
+		}
+		if w := first(s.keys[c.WireGuard]); w != c {
+			list = append(list, Conflict{Winner: w.Node, Loser: id, Key: true})
+		}
+		if tokens := s.tokens[c.Token]; !c.Token.IsZero() && !holds(tokens, c, c.uses()) {
+			list = append(list, Conflict{Winner: tokens[c.uses()-1].Node, Loser: id, Token: c.Token})
+		}
+	}
+	return list
+}
+
+// holders are the nodes that have a certificate, sorted, whether they have come or not.
+func (s *Set) holders() []wire.NodeID {
+	list := slices.Concat(s.shelves[KindRecord].order, s.shelves[KindCertificate].order)
+	slices.SortFunc(list, wire.NodeID.Compare)
+	return slices.Compact(list)
 }
 
 func insert(list []*Certificate, c *Certificate) []*Certificate {

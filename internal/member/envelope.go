@@ -15,7 +15,8 @@ var (
 	ErrSignature = errors.New("signature does not match")                 // altered, or signed by somebody else
 	ErrForeign   = errors.New("belongs to another network")               // another root key
 	ErrExpired   = errors.New("certificate is expired or not valid yet")  // by this node's clock
-	ErrIssuer    = errors.New("issuer has no right to sign certificates") // chain, capability or validity
+	ErrIssuer    = errors.New("issuer has no right to sign certificates") // chain, capability, validity or standing
+	ErrRevoked   = errors.New("the node was revoked")
 )
 
 // What is signed begins with one of these and a zero byte, so that no signature can stand for two things.
@@ -23,7 +24,10 @@ const (
 	contextSettings    = "overlayd settings v1"
 	contextCertificate = "overlayd certificate v1"
 	contextRecord      = "overlayd record v1"
-	contextJoin        = "overlayd join v1"
+	contextVerdict     = "overlayd verdict v1"
+	contextInvitation  = "overlayd invitation v1"
+	contextJoin        = "overlayd join v2"
+	contextTicket      = "overlayd ticket v1"
 )
 
 // envelope is a signed payload, kept as the very bytes that were signed.

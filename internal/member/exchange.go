@@ -30,7 +30,7 @@ type exchange struct {
 	order     []wire.NodeID // the keys of neighbors, sorted
 	sessions  []session     // in the order of their beginning; at most one a neighbour
 	news      []news        // to be pushed at the end of the step
-	adverts   map[wire.NodeID]bool
+	adverts   map[place]bool
 	advertAt  time.Time // if adverts is not empty
 	roundAt   time.Time // zero: never met anybody
 }
@@ -48,14 +48,14 @@ type session struct {
 	tries int // since the last gain; zero: not begun
 }
 
-// news is a record to be pushed, not back to whom it came from.
+// news is an item to be pushed, not back to whom it came from.
 type news struct {
-	record *Record
-	from   wire.NodeID
+	item *item
+	from wire.NodeID
 }
 
 func newExchange() exchange {
-	return exchange{neighbors: make(map[wire.NodeID]*neighbor), adverts: make(map[wire.NodeID]bool)}
+	return exchange{neighbors: make(map[wire.NodeID]*neighbor), adverts: make(map[place]bool)}
 }
 
 // met adds a neighbour, and an exchange with it.
@@ -63,7 +63,7 @@ func (s *Set) met(now time.Time, peer wire.NodeID) error {
 	if peer == s.self {
 		return nil
 	}
-	if s.items[peer] == nil {
+	if s.inForce[peer] == nil {
 		return ErrStranger
 	}
 	x := &s.sync
@@ -134,12 +134,12 @@ func (x *exchange) afford(now time.Time, peer wire.NodeID, cost float64) bool {
 	return true
 }
 
-// spread has a new record told to others: at once to a few if push, and soon to a few more that it exists.
-func (x *exchange) spread(r *Record, from wire.NodeID, push bool) {
+// spread has a new item told to others: at once to a few if push, and soon to a few more that it exists.
+func (x *exchange) spread(it *item, from wire.NodeID, push bool) {
 	if push {
-		x.news = append(x.news, news{record: r, from: from})
+		x.news = append(x.news, news{item: it, from: from})
 	}
-	x.adverts[r.Node()] = true
+	x.adverts[place{it.kind, it.id}] = true
 }
 
 // quiet forgets what is to be told.
@@ -210,8 +210,7 @@ func (s *Set) runSessions(now time.Time) {
 		}
 		e.next = now.Add(sessionFirst << e.tries)
 		e.tries++
-		everything := span{Kind: kindRecord}
-		s.send(e.peer, message{Type: typeSummary, Spans: []summarized{{Span: everything, Hash: s.hashOf(everything)}}})
+		s.send(e.peer, message{Type: typeSummary, Spans: []summarized{{Span: span{Kind: kindAll}, Hash: s.Digest()}}})
 	}
 }
 
@@ -232,11 +231,14 @@ func (s *Set) choose(n int, except wire.NodeID) []wire.NodeID {
 
 // pushNews sends what is new to a few neighbours each.
 func (s *Set) pushNews() {
-	batches := make(map[wire.NodeID][]rawItem)
+	if len(s.sync.news) == 0 {
+		return
+	}
+	batches := make(map[wire.NodeID][]Item)
 	for _, n := range s.sync.news {
 		for _, to := range s.choose(fanout, n.from) {
-			if to != n.record.Node() {
-				batches[to] = append(batches[to], rawItem{Kind: kindRecord, Raw: n.record.raw})
+			if n.item.kind != KindRecord || to != n.item.id {
+				batches[to] = append(batches[to], Item{Kind: n.item.kind, Raw: n.item.raw})
 			}
 		}
 	}
@@ -248,31 +250,29 @@ func (s *Set) pushNews() {
 
 // advertise tells a few neighbours of what is new, for those that no push reached.
 func (s *Set) advertise() {
-	var heads []head
-	for _, id := range s.order {
-		if s.sync.adverts[id] {
-			heads = append(heads, s.items[id].head())
+	var b []byte
+	for _, kind := range kinds {
+		for _, id := range s.shelves[kind].order {
+			if s.sync.adverts[place{kind, id}] {
+				b = s.shelves[kind].items[id].head().append(append(b, byte(kind)))
+			}
 		}
 	}
 	clear(s.sync.adverts)
 	s.sync.advertAt = time.Time{}
 	for _, to := range s.choose(fanout, wire.NodeID{}) {
-		for part := range slices.Chunk(heads, maxAdverts) {
-			var b []byte
-			for _, h := range part {
-				b = h.append(append(b, byte(kindRecord)))
-			}
-			s.send(to, message{Type: typeAdvert, Heads: b})
+		for part := range slices.Chunk(b, maxAdverts*advertLen) {
+			s.send(to, message{Type: typeAdvert, Heads: part})
 		}
 	}
 }
 
 func (s *Set) send(to wire.NodeID, m message) {
-	s.out = append(s.out, Send{To: to, Body: m.encode()})
+	s.emit(Send{To: to, Body: m.encode()})
 }
 
-func (s *Set) sendItems(to wire.NodeID, items []rawItem, fresh bool) {
-	for _, part := range pack(items, maxItems, func(i rawItem) int { return len(i.Raw) + 5 }) {
+func (s *Set) sendItems(to wire.NodeID, items []Item, fresh bool) {
+	for _, part := range pack(items, maxItems, func(i Item) int { return len(i.Raw) + 5 }) {
 		s.send(to, message{Type: typeItems, Items: part, News: fresh})
 	}
 }

@@ -91,3 +91,15 @@ func endpoints(list ...string) []netip.AddrPort {
 	}
 	return out
 }
+
+// learnRecord is the input with one record.
+func learnRecord(raw []byte) Learn { return Learn{[]Item{{Kind: KindRecord, Raw: raw}}} }
+
+// records are the signed records in a set, sorted by node.
+func records(s *Set) [][]byte {
+	var list [][]byte
+	for _, m := range s.Members() {
+		list = append(list, m.Record.Raw())
+	}
+	return list
+}

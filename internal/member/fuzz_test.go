@@ -55,10 +55,10 @@ func FuzzSetMessage(f *testing.F) {
 	cert := w.enrol(id, "own", nil)
 	peer, r := w.record("peer", 1, Statement{})
 	for _, m := range []message{
-		{Type: typeSummary, Spans: []summarized{{Span: span{Kind: kindRecord}, Hash: 1}}},
+		{Type: typeSummary, Spans: []summarized{{Span: span{Kind: KindRecord}, Hash: 1}}},
 		{Type: typeSame},
-		{Type: typeList, Lists: []list{{Span: span{Kind: kindRecord}, Heads: make([]byte, headLen)}}},
-		{Type: typeItems, Items: []rawItem{{Kind: kindRecord, Raw: r.Raw()}}, News: true},
+		{Type: typeList, Lists: []list{{Span: span{Kind: KindRecord}, Heads: make([]byte, headLen)}}},
+		{Type: typeItems, Items: []Item{{Kind: KindRecord, Raw: r.Raw()}}, News: true},
 		{Type: typeWant, Keys: make([]byte, keyLen)},
 		{Type: typeAdvert, Heads: make([]byte, advertLen)},
 	} {
@@ -66,7 +66,7 @@ func FuzzSetMessage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s := NewSet(w.net, id, cert, rand.New(seeded(1)))
-		for _, in := range []Input{Publish{}, Learn{r.Raw()}, Received{From: peer.ID(), Body: body}, Tick{}} {
+		for _, in := range []Input{Publish{}, learnRecord(r.Raw()), Received{From: peer.ID(), Body: body}, Tick{}} {
 			_ = s.Step(start, in)
 		}
 		for _, out := range s.Drain(nil) {
@@ -114,45 +114,100 @@ func FuzzTokenFields(f *testing.F) { // behind the checksum, which a fuzzer does
 
 func FuzzJoinRequest(f *testing.F) {
 	p := newParty(f, 1)
-	tok := p.token("")
+	tok := p.token(Offer{})
 	id := p.identity()
 	j, err := NewJoiner(start, tok, endpoints("192.0.2.1:1"), id, "boston", p.random)
 	if err != nil {
 		f.Fatal(err)
 	}
 	frame := j.Drain(nil)[0].(Transmit).Frame
+	public := id.WireGuard()
 	f.Add(frame, []byte{})
-	f.Add(frame, encode(requestBody{Signing: id.Signing(), Name: "boston"}))
-	keys, err := deriveJoin(id, id.WireGuard(), tok.WireGuard, tok.Secret, tok.Network())
-	if err != nil {
-		f.Fatal(err)
-	}
+	f.Add(frame, encode(requestBody{WireGuard: public[:], Signing: id.Signing(), Name: "boston"}))
+	f.Add(frame, encode(requestBody{Record: []byte{1}, Index: -1}))
+	keys := tok.Secret.joinKey().aeads(tok.Network())
 	f.Fuzz(func(t *testing.T, raw, body []byte) {
-		v := NewInviter(p.inviter.authority, p.id, p.set, p.inviter.Invitations(), seeded(1))
-		_, err := v.Receive(start, netip.AddrPort{}, raw)
+		d := NewDoor(p.set, p.registrar, seeded(1))
+		_, err := d.Receive(start, netip.AddrPort{}, nil, raw, nil)
 		if err == nil && !bytes.Equal(raw, frame) {
 			t.Error("answered")
 		}
-		// The sealed part, written by someone who has a token.
+		// The sealed part, written by someone who knows the invitation.
 		if r, err := parseRequest(raw); err == nil {
 			_, _ = keys.openRequest(raw, r)
 		}
 		var rb requestBody
-		if decode(body, requestPlain, &rb) == nil {
-			r := request{part: partRecord, token: tok.ID, newcomer: id.WireGuard()}
-			_, _ = v.decide(start, &v.list[0], r, rb)
+		if decode(body, requestPlain, &rb) != nil {
+			return
+		}
+		i := p.set.Invitation(tok.ID)
+		if reply, learn := p.registrar.admit(start, i, &rb); len(learn) > 0 || reply.Granted != nil {
+			t.Error("let in")
+		}
+		d.record(start, i, rb.Record)
+		d.another(rb.Index)
+	})
+}
+
+func FuzzPassed(f *testing.F) {
+	p := newParty(f, 1)
+	tok := p.token(Offer{})
+	f.Add(encode(passBody{Ticket: 1, Token: tok.ID[:], Request: &requestBody{Name: "boston"}}))
+	f.Add(encode(passBody{Ticket: 1, Token: tok.ID[:], Reply: &replyBody{Status: statusFull}}))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		d := NewDoor(p.set, p.registrar, seeded(1))
+		if a, err := d.Passed(start, wire.NodeID{1}, body); err == nil && (len(a.Learn) > 0 || a.Frame != nil) {
+			t.Error("let in")
+		}
+	})
+}
+
+func FuzzVerdict(f *testing.F) {
+	w := newWorld(f, 1)
+	id := w.identity()
+	cert := w.enrol(id, "boston", nil)
+	f.Add(encode(verdictPayload{Network: w.net.ID[:], Target: make([]byte, 16), Rank: Out, Sequence: 1, Parts: 1, Signer: cert.Raw()}))
+	f.Fuzz(func(t *testing.T, payload []byte) { // signed by an ordinary member
+		v, err := w.net.VerifyVerdict(seal(id.signing, contextVerdict, payload))
+		if err == nil && (v.Target != id.ID() || !v.Left()) {
+			t.Errorf("believed %+v", v)
+		}
+		_, _ = w.net.VerifyVerdict(payload)
+	})
+}
+
+func FuzzInvitation(f *testing.F) {
+	p := newParty(f, 1)
+	p.token(Offer{})
+	id := p.identity()
+	i := p.set.Invitations()[0]
+	f.Add(i.payload)
+	f.Fuzz(func(t *testing.T, payload []byte) { // signed by an ordinary member
+		if i, err := p.net.VerifyInvitation(seal(id.signing, contextInvitation, payload)); err == nil {
+			t.Errorf("believed %+v", i)
+		}
+		_, _ = p.net.VerifyInvitation(payload)
+	})
+}
+
+func FuzzStored(f *testing.F) {
+	w := newWorld(f, 1)
+	_, r := w.record("boston", 1, Statement{})
+	f.Add(Item{Kind: KindRecord, Raw: r.Raw()}.Stored())
+	f.Add(r.Raw())
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		if it, err := ParseStored(b); err == nil {
+			_, _ = peek(it.Kind, it.Raw)
 		}
 	})
 }
 
 func FuzzJoinReply(f *testing.F) {
 	p := newParty(f, 1)
-	tok, id := p.token(""), p.identity()
-	keys, err := deriveJoin(id, id.WireGuard(), tok.WireGuard, tok.Secret, tok.Network())
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add([]byte{}, encode(replyBody{Settings: p.net.Raw(), Certificate: p.enrol(id, "boston", nil).Raw()}))
+	tok, id := p.token(Offer{}), p.identity()
+	keys := tok.Secret.joinKey().aeads(tok.Network())
+	public := id.WireGuard()
+	f.Add([]byte{}, encode(p.registrar.grant(public[:], p.enrol(id, "boston", nil))))
 	f.Fuzz(func(t *testing.T, raw, body []byte) {
 		if _, err := keys.openReply(raw, partCertificate, tok.ID, make([]byte, 24)); err == nil {
 			t.Error("opened")
@@ -163,9 +218,10 @@ func FuzzJoinReply(f *testing.F) {
 		}
 		var rb replyBody
 		if decode(body, maxReply, &rb) == nil && rb.Status == statusOK {
-			_ = j.certified(start, rb)
+			_ = j.certified(start, netip.AddrPort{}, rb)
 			j.network = p.net
-			_ = j.introduced(start, netip.AddrPort{}, rb)
+			_ = j.introduced(start, rb)
+			_ = j.another(start, rb)
 		}
 	})
 }

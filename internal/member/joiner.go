@@ -46,9 +46,9 @@ type Transmit struct {
 type Joined struct {
 	Network     *Network
 	Certificate *Certificate
-	Records     [][]byte // this node's own and the inviter's, for Load
-	Inviter     wire.NodeID
-	Reached     netip.AddrPort // where the inviter answered: it may publish no endpoint that this node reaches
+	Items       [][]byte // this node's own record and those of a few members, for Load
+	Sponsor     wire.NodeID
+	Reached     netip.AddrPort // where this member answered: it may publish no endpoint that this node reaches
 }
 
 // JoinFailed says why the node did not join, in a sentence for the person who tried.
@@ -60,7 +60,7 @@ func (JoinFailed) joinOutput() {}
 
 // Joiner is the newcomer's side of a join:
 //
-//	asking for the certificate ──reply──▶ handing in the record ──reply──▶ joined
+//	asking for the certificate ──reply──▶ handing in the record ──reply──▶ asking for more ──reply, or 1 s──▶ joined
 //	       │ refused, or 10 s without an answer         │
 //	       └──────────────────▶ failed ◀────────────────┘
 //
@@ -81,7 +81,10 @@ type Joiner struct {
 	giveUp   time.Time
 	network  *Network
 	cert     *Certificate
-	record   *Record
+	items    [][]byte
+	sponsor  wire.NodeID
+	reached  netip.AddrPort
+	more     int // records that were asked for beyond the sponsor's
 	finished bool
 	out      []JoinOutput
 }
@@ -97,28 +100,27 @@ func NewJoiner(
 	if now.After(t.Expiry.Add(remember)) {
 		return nil, ErrTokenExpired // until then a join that broke off can be repeated: the inviter decides
 	}
-	keys, err := deriveJoin(id, id.WireGuard(), t.WireGuard, t.Secret, t.Network())
-	if err != nil {
-		return nil, ErrTokenAltered
+	j := &Joiner{
+		token: t, endpoints: slices.Clone(endpoints), id: id, name: name, random: random,
+		keys: t.Secret.joinKey().aeads(t.Network()),
 	}
-	j := &Joiner{token: t, endpoints: slices.Clone(endpoints), id: id, name: name, random: random, keys: keys}
-	return j, j.ask(now, partCertificate, nil)
+	public := id.WireGuard()
+	body := requestBody{WireGuard: public[:], Signing: id.Signing(), Name: name}
+	payload := ticketPayload(t.Network(), t.ID, &body)
+	body.Proof, body.Ticket = ed25519.Sign(id.signing, payload), ed25519.Sign(t.Secret.signing(), payload)
+	return j, j.ask(now, partCertificate, body, joinTimeout)
 }
 
 // ask begins one part of the join.
-func (j *Joiner) ask(now time.Time, part byte, record []byte) error {
+func (j *Joiner) ask(now time.Time, part byte, body requestBody, patience time.Duration) error {
 	if _, err := io.ReadFull(j.random, j.nonce[:]); err != nil {
 		return fmt.Errorf("read random bytes: %w", err)
 	}
-	newcomer := j.id.WireGuard()
-	proof := ed25519.Sign(j.id.signing, proofPayload(j.token.Network(), newcomer, j.token.ID))
-	frame, err := j.keys.sealRequest(part, &j.token, newcomer, j.nonce, requestBody{
-		Signing: j.id.Signing(), Name: j.name, Proof: proof, Record: record,
-	})
+	frame, err := j.keys.sealRequest(part, j.token.ID, j.nonce, body)
 	if err != nil {
 		return err
 	}
-	j.part, j.frame, j.wait, j.giveUp = part, frame, joinFirst, now.Add(joinTimeout)
+	j.part, j.frame, j.wait, j.giveUp = part, frame, joinFirst, now.Add(patience)
 	j.transmit(now)
 	return nil
 }
@@ -142,6 +144,8 @@ func (j *Joiner) Step(now time.Time, in JoinInput) error {
 	}
 	switch {
 	case j.finished:
+	case !now.Before(j.giveUp) && j.part == partMore:
+		j.finish() // it goes without
 	case !now.Before(j.giveUp):
 		j.fail(j.nobody(now))
 	case !now.Before(j.next):
@@ -174,11 +178,11 @@ func (j *Joiner) nobody(now time.Time) error {
 	if now.After(j.token.Expiry.Add(ClockTolerance)) {
 		return ErrTokenExpired
 	}
-	return fmt.Errorf("%w at %s: check that overlayd runs there, that UDP reaches it, and that the token is still wanted",
-		ErrNobodyAnswered, strings.Join(j.token.Endpoints, ", "))
+	return fmt.Errorf("%w at %s: check that overlayd runs there and reaches an admin, that UDP gets through, and that the "+
+		"token is still wanted", ErrNobodyAnswered, strings.Join(j.token.Endpoints, ", "))
 }
 
-// heard takes a reply. It is the inviter's: nobody else can seal it.
+// heard takes a reply. It is a member's: nobody else can seal it. What it brings, the root key must vouch for.
 func (j *Joiner) heard(now time.Time, h Heard) error {
 	body, err := j.keys.openReply(h.Frame, j.part, j.token.ID, j.nonce[:])
 	if err != nil {
@@ -188,27 +192,34 @@ func (j *Joiner) heard(now time.Time, h Heard) error {
 		j.fail(err)
 		return nil
 	}
-	if j.part == partCertificate {
-		err = j.certified(now, body)
-	} else {
-		err = j.introduced(now, h.From, body)
+	switch j.part {
+	case partCertificate:
+		err = j.certified(now, h.From, body)
+	case partRecord:
+		err = j.introduced(now, body)
+	default:
+		return j.another(now, body)
 	}
 	if err != nil {
-		j.fail(fmt.Errorf("the inviting node's answer cannot be used: %w", err))
+		j.fail(fmt.Errorf("the answer of the network cannot be used: %w", err))
 	}
 	return nil
 }
 
-// certified checks what was issued, and hands in the record of this node.
-func (j *Joiner) certified(now time.Time, body replyBody) error {
-	network, err := ParseNetwork(body.Settings)
+// certified checks what was issued, and hands in the record of this node where the answer came from.
+func (j *Joiner) certified(now time.Time, from netip.AddrPort, body replyBody) error {
+	g, err := openGrant(j.id, j.token.Network(), body.Public, body.Granted)
+	if err != nil {
+		return err
+	}
+	network, err := ParseNetwork(g.Settings)
 	if err != nil {
 		return err
 	}
 	if network.ID != j.token.Network() {
 		return ErrForeign
 	}
-	cert, err := network.VerifyCertificate(body.Certificate, now)
+	cert, err := network.VerifyCertificate(g.Certificate, now)
 	if errors.Is(err, ErrExpired) {
 		return fmt.Errorf("%w; is this machine's clock right? It says %s", err, now.UTC().Format(time.DateTime))
 	}
@@ -222,22 +233,52 @@ func (j *Joiner) certified(now time.Time, body replyBody) error {
 	if err != nil {
 		return err
 	}
-	j.network, j.cert, j.record = network, cert, record
-	return j.ask(now, partRecord, record.raw)
+	j.network, j.cert = network, cert
+	j.keep(record)
+	j.reached = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
+	j.endpoints = []netip.AddrPort{from}
+	return j.ask(now, partRecord, requestBody{Record: record.raw}, joinTimeout)
 }
 
-func (j *Joiner) introduced(now time.Time, from netip.AddrPort, body replyBody) error {
-	inviter, err := j.network.VerifyRecord(body.Record, nil, now)
+func (j *Joiner) keep(r *Record) {
+	j.items = append(j.items, Item{Kind: KindRecord, Raw: r.raw}.Stored())
+}
+
+// introduced learns the member that answers.
+func (j *Joiner) introduced(now time.Time, body replyBody) error {
+	sponsor, err := j.network.VerifyRecord(body.Record, nil, now)
 	if err != nil {
 		return err
 	}
-	if inviter.Node() != j.token.Inviter {
-		return fmt.Errorf("record of another node: %w", ErrForeign)
+	j.sponsor = sponsor.Node()
+	j.keep(sponsor)
+	return j.ask(now, partMore, requestBody{}, moreTimeout)
+}
+
+// another learns one more member, so that the newcomer finds the network if the first one has gone by then.
+func (j *Joiner) another(now time.Time, body replyBody) error {
+	j.more++
+	r, err := j.network.VerifyRecord(body.Record, nil, now)
+	if err != nil {
+		j.finish() // there is no other
+		return nil
 	}
+	j.keep(r)
+	if j.more == moreRecords {
+		j.finish()
+		return nil
+	}
+	return j.ask(now, partMore, requestBody{Index: j.more}, moreTimeout)
+}
+
+const (
+	moreRecords = 4           // of members beyond the sponsor
+	moreTimeout = time.Second // the newcomer goes without
+)
+
+func (j *Joiner) finish() {
 	j.finished = true
 	j.out = append(j.out, Joined{
-		Network: j.network, Certificate: j.cert, Records: [][]byte{j.record.raw, inviter.raw},
-		Inviter: j.token.Inviter, Reached: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
+		Network: j.network, Certificate: j.cert, Items: j.items, Sponsor: j.sponsor, Reached: j.reached,
 	})
-	return nil
 }

@@ -2,71 +2,84 @@ package member
 
 import (
 	"crypto/cipher"
+	"crypto/ecdh"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 
-	"golang.org/x/crypto/blake2s"
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"overlayd/internal/wire"
 )
 
-// A join is two questions of the newcomer and their answers. The first brings the certificate; the second hands in the
-// newcomer's own record, signed under it, and brings the inviter's. Both can be repeated.
+// A join is a few questions of the newcomer to any member, and their answers. The first brings the certificate; the
+// second hands in the newcomer's own record, signed under it, and brings that of the member asked; the others bring
+// records of more members. All can be repeated.
 //
 //	request, always 1200 bytes, so that no reply is larger:
-//	 0    1    2       3          11                  43         67                     1184
-//	+----+----+-------+----------+-------------------+----------+----------------------+--------+
-//	| 4A | 01 | part  | token id | newcomer's X25519 | nonce 24 | sealed: length (2),  | MAC 16 |
-//	|    |    | 1, 2  | 8        | key, 32           |          | CBOR, zeros; tag 16  |        |
-//	+----+----+-------+----------+-------------------+----------+----------------------+--------+
+//	 0    1    2       3          11         35
+//	+----+----+-------+----------+----------+--------------------------------+
+//	| 4A | 02 | part  | token id | nonce 24 | sealed: length (2), CBOR,      |
+//	|    |    | 1..3  | 8        |          | zeros; tag 16                  |
+//	+----+----+-------+----------+----------+--------------------------------+
 //
 //	reply:
-//	 0    1    2       3          11         35
 //	+----+----+-------+----------+----------+---------------------+
-//	| 4A | 01 | 80 |  | token id | nonce 24 | sealed: CBOR; tag   |
+//	| 4A | 02 | 80 |  | token id | nonce 24 | sealed: CBOR; tag   |
 //	|    |    | part  |          |          |                     |
 //	+----+----+-------+----------+----------+---------------------+
 //
-// The MAC is keyed BLAKE2s-128 under the token's secret over everything before it: it is checked before anything that
-// costs more. The key of the seals (XChaCha20-Poly1305) is derived from X25519 of the newcomer's and the inviter's
-// static keys, the token's secret and the network. The clear bytes are additional data; for a reply also the nonce of
-// the request that it answers.
+// The keys of the seals (XChaCha20-Poly1305, one for each direction) follow from the JoinKey, which all members know: so
+// whoever is asked tells cheaply who has a token. The clear bytes are additional data; for a reply also the nonce of the
+// request that it answers.
+//
+// That the newcomer has the token itself, it shows by a signature. That it has the private WireGuard key, it shows by
+// opening the certificate, which the admin seals to that key. What it gets, the root key vouches for, which is in the
+// token.
 const (
-	joinVersion  = 1
+	joinVersion  = 2
 	joinRequest  = 1200
 	joinHead     = 11 // up to and with the token id
-	requestHead  = joinHead + 32 + chacha20poly1305.NonceSizeX
+	requestHead  = joinHead + chacha20poly1305.NonceSizeX
 	replyHead    = joinHead + chacha20poly1305.NonceSizeX
-	macLen       = 16
-	requestPlain = joinRequest - requestHead - chacha20poly1305.Overhead - macLen
+	requestPlain = joinRequest - requestHead - chacha20poly1305.Overhead
 	replyFlag    = 0x80
 	maxReply     = joinRequest - replyHead - chacha20poly1305.Overhead
 
 	partCertificate = 1
 	partRecord      = 2
+	partMore        = 3
 )
 
 // requestBody is what the newcomer says.
 type requestBody struct {
-	Signing []byte `cbor:"1,keyasint"` // its public signing key
-	Name    string `cbor:"2,keyasint"` // that it wants
-	Proof   []byte `cbor:"3,keyasint"` // signature with that key over network, X25519 key and token id
-	Record  []byte `cbor:"4,keyasint,omitempty"`
+	WireGuard []byte `cbor:"1,keyasint,omitempty"` // partCertificate: its public keys
+	Signing   []byte `cbor:"2,keyasint,omitempty"`
+	Name      string `cbor:"3,keyasint,omitempty"` // that it wants
+	Proof     []byte `cbor:"4,keyasint,omitempty"` // signature with its signing key over all of these
+	Ticket    []byte `cbor:"5,keyasint,omitempty"` // signature with the token's key over the same
+	Record    []byte `cbor:"6,keyasint,omitempty"` // partRecord: its record
+	Index     int    `cbor:"7,keyasint,omitempty"` // partMore: which one
 }
 
-// replyBody is what the inviter says.
+// replyBody is what a member says.
 type replyBody struct {
-	Status      status `cbor:"1,keyasint,omitempty"`
-	Settings    []byte `cbor:"2,keyasint,omitempty"` // with partCertificate
-	Certificate []byte `cbor:"3,keyasint,omitempty"`
-	Record      []byte `cbor:"4,keyasint,omitempty"` // the inviter's, with partRecord
-	Text        string `cbor:"5,keyasint,omitempty"` // for statusOtherName: the name that the token is for
+	Status  status `cbor:"1,keyasint,omitempty"`
+	Text    string `cbor:"2,keyasint,omitempty"` // for statusOtherName: the name that the token is for
+	Public  []byte `cbor:"3,keyasint,omitempty"` // partCertificate: an X25519 key made for this answer
+	Granted []byte `cbor:"4,keyasint,omitempty"` // and, sealed with it and the newcomer's, a granted
+	Record  []byte `cbor:"5,keyasint,omitempty"` // of the member asked, or of another one
+}
+
+// granted is what makes the newcomer a member.
+type granted struct {
+	Settings    []byte `cbor:"1,keyasint"`
+	Certificate []byte `cbor:"2,keyasint"`
 }
 
 type status uint8
@@ -81,15 +94,20 @@ const (
 	statusFull      status = 6
 	statusIssuer    status = 7
 	statusRecord    status = 8
+	statusRevoked   status = 9
+	statusCancelled status = 10
+	statusKey       status = 11
 )
 
-// Why the inviter refuses a newcomer, besides ErrTokenUsed, ErrTokenExpired and ErrName.
+// Why a newcomer is refused, besides ErrTokenUsed, ErrTokenExpired and ErrName.
 var (
 	ErrNameTaken = errors.New("another node has this name: choose another one with --name")
 	ErrOtherName = errors.New("the token is for a node of another name")
 	ErrNoRoom    = errors.New("the network has no free IPv4 address, or as many members as it can have")
 	ErrInviter   = errors.New("the inviting node cannot sign certificates any more: ask for a token from another admin")
-	ErrRefused   = errors.New("the inviting node refused this node's record: check that the clocks of both are right")
+	ErrRefused   = errors.New("the network refused this node's record: check that the clocks of both are right")
+	ErrComeAnew  = errors.New("this node was revoked, or has left: remove its state directory and join as a new node")
+	ErrKeyTaken  = errors.New("another member has this node's key: remove the state directory, which is a copy, and join anew")
 )
 
 func (s status) err(name, text string) error {
@@ -110,6 +128,12 @@ func (s status) err(name, text string) error {
 		return ErrNoRoom
 	case statusIssuer:
 		return ErrInviter
+	case statusRevoked:
+		return ErrComeAnew
+	case statusCancelled:
+		return ErrTokenCancelled
+	case statusKey:
+		return ErrKeyTaken
 	default:
 		return ErrRefused
 	}
@@ -117,62 +141,49 @@ func (s status) err(name, text string) error {
 
 // request is the clear part of a join request; the slices are parts of the frame.
 type request struct {
-	part     byte
-	token    TokenID
-	newcomer Key
-	nonce    []byte
-	sealed   []byte
+	part   byte
+	token  TokenID
+	nonce  []byte
+	sealed []byte
 }
 
 // parseRequest reads the clear part of a join request.
 func parseRequest(frame []byte) (request, error) {
 	if len(frame) != joinRequest || frame[0] != wire.FirstJoin || frame[1] != joinVersion ||
-		(frame[2] != partCertificate && frame[2] != partRecord) {
+		frame[2] < partCertificate || frame[2] > partMore {
 		return request{}, fmt.Errorf("join request: %w", ErrMalformed)
 	}
 	return request{
-		part: frame[2], token: TokenID(frame[3:joinHead]), newcomer: Key(frame[joinHead : joinHead+32]),
-		nonce: frame[joinHead+32 : requestHead], sealed: frame[requestHead : joinRequest-macLen],
+		part: frame[2], token: TokenID(frame[3:joinHead]), nonce: frame[joinHead:requestHead], sealed: frame[requestHead:],
 	}, nil
-}
-
-func joinMAC(secret TokenSecret, b []byte) []byte {
-	h := must(blake2s.New128(secret[:]))
-	h.Write(b)
-	return h.Sum(nil)
 }
 
 // joinKeys are the keys of both directions of a join.
 type joinKeys struct{ request, reply cipher.AEAD }
 
-// deriveJoin makes the keys. own is either end's identity, other the other end's public key; both come to the same.
-func deriveJoin(own Identity, newcomer, inviter Key, secret TokenSecret, network wire.NetworkID) (joinKeys, error) {
-	other := inviter
-	if own.WireGuard() == inviter {
-		other = newcomer
-	}
-	shared, err := own.shared(other)
-	if err != nil {
-		return joinKeys{}, err
-	}
-	info := contextJoin + string(newcomer[:]) + string(inviter[:])
-	okm, err := hkdf.Key(sha256.New, append(shared, secret[:]...), network[:], info, 2*chacha20poly1305.KeySize)
-	if err != nil {
-		return joinKeys{}, fmt.Errorf("join keys: %w", err)
-	}
+// aeads makes the two keys of an invitation.
+func (k JoinKey) aeads(network wire.NetworkID) joinKeys {
+	okm := must(hkdf.Key(sha256.New, k[:], network[:], contextJoin, 2*chacha20poly1305.KeySize))
 	return joinKeys{
 		request: must(chacha20poly1305.NewX(okm[:chacha20poly1305.KeySize])),
 		reply:   must(chacha20poly1305.NewX(okm[chacha20poly1305.KeySize:])),
-	}, nil
+	}
 }
 
-// proofPayload is what a newcomer signs to show that it has the signing key.
-func proofPayload(network wire.NetworkID, newcomer Key, token TokenID) []byte {
-	return signed(contextJoin, slices.Concat(network[:], newcomer[:], token[:]))
+// ticketPayload is what a newcomer signs, to show that it has its signing key and the token.
+func ticketPayload(network wire.NetworkID, token TokenID, b *requestBody) []byte {
+	return signed(contextTicket, slices.Concat(network[:], token[:], b.WireGuard, b.Signing, []byte(b.Name)))
+}
+
+// genuine reports whether a request for a certificate was made by who has the token and the signing key in it.
+func (b *requestBody) genuine(network wire.NetworkID, i *Invitation) bool {
+	payload := ticketPayload(network, i.ID, b)
+	return len(b.WireGuard) == len(Key{}) && len(b.Signing) == ed25519.PublicKeySize && len(b.Name) <= 2*maxName &&
+		ed25519.Verify(i.Public, payload, b.Ticket) && ed25519.Verify(b.Signing, payload, b.Proof)
 }
 
 // sealRequest makes a request frame.
-func (k joinKeys) sealRequest(part byte, t *Token, newcomer Key, nonce [24]byte, body requestBody) ([]byte, error) {
+func (k joinKeys) sealRequest(part byte, token TokenID, nonce [24]byte, body requestBody) ([]byte, error) {
 	b := encode(body)
 	if len(b) > requestPlain-2 {
 		return nil, fmt.Errorf("join request: %w: %d bytes", ErrMalformed, len(b))
@@ -182,17 +193,15 @@ func (k joinKeys) sealRequest(part byte, t *Token, newcomer Key, nonce [24]byte,
 	copy(plain[2:], b)
 
 	frame := append(make([]byte, 0, joinRequest), wire.FirstJoin, joinVersion, part)
-	frame = append(frame, t.ID[:]...)
-	frame = append(frame, newcomer[:]...)
+	frame = append(frame, token[:]...)
 	frame = append(frame, nonce[:]...)
-	frame = k.request.Seal(frame, nonce[:], plain, frame[:joinHead+32])
-	return append(frame, joinMAC(t.Secret, frame)...), nil
+	return k.request.Seal(frame, nonce[:], plain, frame[:joinHead]), nil
 }
 
 // openRequest opens what parseRequest found in frame.
 func (k joinKeys) openRequest(frame []byte, r request) (requestBody, error) {
 	var body requestBody
-	plain, err := k.request.Open(nil, r.nonce, r.sealed, frame[:joinHead+32])
+	plain, err := k.request.Open(nil, r.nonce, r.sealed, frame[:joinHead])
 	if err != nil {
 		return body, fmt.Errorf("join request: %w", ErrSignature)
 	}
@@ -203,23 +212,20 @@ func (k joinKeys) openRequest(frame []byte, r request) (requestBody, error) {
 	if err := decode(plain[2:2+n], requestPlain, &body); err != nil {
 		return body, fmt.Errorf("join request: %w", err)
 	}
-	if len(body.Signing) != ed25519.PublicKeySize {
-		return body, fmt.Errorf("join request: %w", ErrMalformed)
-	}
 	return body, nil
 }
 
-// sealReply makes the reply to the request r; nil if it would be larger than the request.
-func (k joinKeys) sealReply(r request, nonce [24]byte, body replyBody) []byte {
+// sealReply makes the reply to a request; nil if it would be larger than the request.
+func (k joinKeys) sealReply(part byte, token TokenID, requestNonce []byte, nonce [24]byte, body replyBody) []byte {
 	plain := encode(body)
 	if len(plain) > maxReply {
 		return nil
 	}
 	frame := append(make([]byte, 0, replyHead+len(plain)+chacha20poly1305.Overhead), wire.FirstJoin, joinVersion)
-	frame = append(frame, r.part|replyFlag)
-	frame = append(frame, r.token[:]...)
+	frame = append(frame, part|replyFlag)
+	frame = append(frame, token[:]...)
 	frame = append(frame, nonce[:]...)
-	return k.reply.Seal(frame, nonce[:], plain, replyAD(frame, r.nonce))
+	return k.reply.Seal(frame, nonce[:], plain, replyAD(frame, requestNonce))
 }
 
 func replyAD(frame, requestNonce []byte) []byte { return slices.Concat(frame[:joinHead], requestNonce) }
@@ -240,4 +246,50 @@ func (k joinKeys) openReply(frame []byte, part byte, token TokenID, requestNonce
 		return body, fmt.Errorf("join reply: %w", err)
 	}
 	return body, nil
+}
+
+// grantKey is the key of a granted: of the X25519 secret of the key in the answer and the newcomer's.
+func grantKey(secret []byte, network wire.NetworkID, public, newcomer []byte) cipher.AEAD {
+	okm := must(hkdf.Key(sha256.New, secret, network[:], contextJoin+string(public)+string(newcomer), chacha20poly1305.KeySize))
+	return must(chacha20poly1305.NewX(okm))
+}
+
+// sealGrant seals what makes a newcomer a member to its WireGuard key. The key is used once, so the nonce is constant.
+func sealGrant(random io.Reader, n *Network, newcomer []byte, c *Certificate) (public, sealed []byte, err error) {
+	var seed [32]byte
+	if _, err := io.ReadFull(random, seed[:]); err != nil {
+		return nil, nil, fmt.Errorf("read random bytes: %w", err)
+	}
+	key := must(ecdh.X25519().NewPrivateKey(seed[:]))
+	theirs, err := ecdh.X25519().NewPublicKey(newcomer)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	secret, err := key.ECDH(theirs)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	public = key.PublicKey().Bytes()
+	plain := encode(granted{Settings: n.raw, Certificate: c.raw})
+	var nonce [chacha20poly1305.NonceSizeX]byte
+	return public, grantKey(secret, n.ID, public, newcomer).Seal(nil, nonce[:], plain, nil), nil
+}
+
+// openGrant opens what sealGrant has sealed to the identity.
+func openGrant(id Identity, network wire.NetworkID, public, sealed []byte) (granted, error) {
+	var g granted
+	if len(public) != len(Key{}) {
+		return g, fmt.Errorf("join reply: %w", ErrMalformed)
+	}
+	secret, err := id.shared(Key(public))
+	if err != nil {
+		return g, err
+	}
+	own := id.WireGuard()
+	var nonce [chacha20poly1305.NonceSizeX]byte
+	plain, err := grantKey(secret, network, public, own[:]).Open(nil, nonce[:], sealed, nil)
+	if err != nil {
+		return g, fmt.Errorf("join reply: %w", ErrSignature)
+	}
+	return g, decode(plain, maxReply, &g)
 }

@@ -64,7 +64,7 @@ func (l *liar) body() []byte {
 	for i := range junk {
 		junk[i] = byte(l.rand.Uint32())
 	}
-	sp := span{Kind: kindRecord, Depth: uint8(l.rand.IntN(3))}
+	sp := span{Kind: KindRecord, Depth: uint8(l.rand.IntN(3))}
 	switch l.rand.IntN(6) {
 	case 0:
 		return junk
@@ -77,7 +77,7 @@ func (l *liar) body() []byte {
 	case 4:
 		return message{Type: typeSame}.encode()
 	default:
-		items := []rawItem{{Kind: kindRecord, Raw: l.record()}, {Kind: kindRecord, Raw: l.record()[:1]}}
+		items := []Item{{Kind: KindRecord, Raw: l.record()}, {Kind: KindRecord, Raw: l.record()[:1]}}
 		return message{Type: typeItems, News: l.rand.IntN(2) == 0, Items: items}.encode()
 	}
 }
@@ -93,7 +93,7 @@ func TestLiarChangesNothingButItsOwnRecord(t *testing.T) {
 	}
 	s.run(time.Second)
 	s.converge(10*time.Second, 20, everybody)
-	want := s.nodes[0].set.Records()
+	want := records(s.nodes[0].set)
 	for range 3000 {
 		victim := s.nodes[l.rand.IntN(len(s.nodes))]
 		if victim != l.node {
@@ -106,7 +106,7 @@ func TestLiarChangesNothingButItsOwnRecord(t *testing.T) {
 	s.run(time.Minute)
 	s.converge(time.Minute, 20, everybody)
 	changed := 0
-	for i, raw := range s.nodes[0].set.Records() {
+	for i, raw := range records(s.nodes[0].set) {
 		if !bytes.Equal(raw, want[i]) {
 			changed++
 			if r, err := s.net.VerifyRecord(raw, nil, s.now); err != nil || r.Node() != l.node.id.ID() {

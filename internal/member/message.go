@@ -7,15 +7,16 @@ import (
 	"overlayd/internal/wire"
 )
 
-// The bodies of KindMembers frames. Items are what is replicated; each has a kind, the node that it is about, and a
-// version. They are compared by spans: all items of one kind whose node begins with the same nibbles. The exchange
+// The bodies of KindMembers frames. Items are what is replicated; each has a kind, an identifier, and a
+// version. They are compared by spans: all items of one kind whose identifier begins with the same nibbles. The exchange
 // between A, which lacks something, and B:
 //
 //	A ── summary: hash of everything ─────────▶ B   equal: B answers same, and that was all
-//	A ◀── summary: 16 hashes, one a nibble ──── B   or at once a list, if B has few items there
-//	A ── list: node and version of every item ▶ B   of each span that differs, once few are left
-//	A ◀── items that A lacks; want ──────────── B
-//	A ── items that B wants ──────────────────▶ B
+//	A ◀── summary: one hash a kind ──────────── B
+//	A ── summary: 16 hashes, one a nibble ────▶ B   or at once a list, if A has few items there
+//	A ◀── list: id and version of every item ── B   of each span that differs, once few are left
+//	A ── items that B lacks; want ────────────▶ B
+//	A ◀── items that A wants ────────────────── B
 //
 // Nobody keeps state for an answer; who asked asks again until it is told "same" (session in exchange.go).
 type message struct {
@@ -23,7 +24,7 @@ type message struct {
 	Type    messageType  `cbor:"2,keyasint"`
 	Spans   []summarized `cbor:"3,keyasint,omitempty"` // summary, same
 	Lists   []list       `cbor:"4,keyasint,omitempty"` // list
-	Items   []rawItem    `cbor:"5,keyasint,omitempty"` // items
+	Items   []Item       `cbor:"5,keyasint,omitempty"` // items
 	News    bool         `cbor:"6,keyasint,omitempty"` // items: pass on what is new to you
 	Keys    []byte       `cbor:"7,keyasint,omitempty"` // want: packed keys
 	Heads   []byte       `cbor:"8,keyasint,omitempty"` // advert: packed kinds and heads
@@ -43,25 +44,10 @@ const (
 	typeAdvert  messageType = 6 // some items that the sender has
 )
 
-// itemKind is what an item is. Items and spans of kinds that a node does not know it ignores.
-type itemKind uint8
-
-const (
-	kindRecord     itemKind = 1
-	kindRevocation itemKind = 2 // reserved: signed revocations, keyed by the node that they revoke
-	kindSettings   itemKind = 3 // reserved: the network's settings, keyed by zero
-)
-
-type rawItem struct {
-	_    struct{} `cbor:",toarray"`
-	Kind itemKind
-	Raw  []byte
-}
-
 // span is all items of one kind whose node begins with the first Depth nibbles of Prefix; the others are zero.
 type span struct {
 	_      struct{} `cbor:",toarray"`
-	Kind   itemKind
+	Kind   Kind
 	Depth  uint8
 	Prefix wire.NodeID
 }

@@ -21,7 +21,9 @@ type Network struct {
 	Prefix6  netip.Prefix // follows from ID
 	Sequence uint64       // newest wins
 
-	raw []byte
+	payload []byte
+	raw     []byte
+	memory  *memory
 }
 
 type settingsPayload struct {
@@ -33,6 +35,15 @@ type settingsPayload struct {
 
 // NewNetwork signs the settings of a new network.
 func NewNetwork(root ed25519.PrivateKey, name string, prefix netip.Prefix, now time.Time) (*Network, error) {
+	return signNetwork(root, name, prefix, micros(now))
+}
+
+// Renamed signs the settings anew with another name.
+func (n *Network) Renamed(root ed25519.PrivateKey, name string, now time.Time) (*Network, error) {
+	return signNetwork(root, name, n.Prefix, max(micros(now), n.Sequence+1))
+}
+
+func signNetwork(root ed25519.PrivateKey, name string, prefix netip.Prefix, sequence uint64) (*Network, error) {
 	if err := ValidName(name); err != nil {
 		return nil, err
 	}
@@ -40,7 +51,7 @@ func NewNetwork(root ed25519.PrivateKey, name string, prefix netip.Prefix, now t
 		return nil, err
 	}
 	return ParseNetwork(seal(root, contextSettings, encode(settingsPayload{
-		Root: root.Public().(ed25519.PublicKey), Name: name, Prefix: encodePrefix(prefix), Sequence: micros(now),
+		Root: root.Public().(ed25519.PublicKey), Name: name, Prefix: encodePrefix(prefix), Sequence: sequence,
 	})))
 }
 
@@ -69,7 +80,8 @@ func ParseNetwork(raw []byte) (*Network, error) {
 	}
 	id := NetworkID(p.Root)
 	return &Network{
-		ID: id, Root: p.Root, Name: p.Name, Prefix: prefix, Prefix6: Prefix6(id), Sequence: p.Sequence, raw: raw,
+		ID: id, Root: p.Root, Name: p.Name, Prefix: prefix, Prefix6: Prefix6(id), Sequence: p.Sequence,
+		payload: e.Payload, raw: raw,
 	}, nil
 }
 

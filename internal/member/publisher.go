@@ -3,6 +3,8 @@ package member
 import (
 	"bytes"
 	"fmt"
+	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -26,19 +28,20 @@ type publisher struct {
 }
 
 func (s *Set) publish(st Statement) error {
-	if _, err := st.payload(s.cert, 1); err != nil {
+	if _, err := s.allowed(st).payload(s.cert, 1); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
 	s.own.statement, s.own.has, s.own.pending = st.clone(), true, true
 	return nil
 }
 
-func (s *Set) certified(c *Certificate) error {
-	if c == nil || c.Node != s.self || c.Network != s.network.ID {
-		return fmt.Errorf("own certificate: %w", ErrForeign)
+// recertified makes a new certificate this node's own. The record that is signed under it next replaces the item.
+func (s *Set) recertified(c *Certificate) {
+	if c.Serial <= s.cert.Serial {
+		return
 	}
 	s.cert, s.own.pending = c, s.own.has
-	return nil
+	s.emit(Recertified{Certificate: c})
 }
 
 // surpass notes a record of this node that it does not know: from before its disk was lost. A newer one must follow.
@@ -52,28 +55,67 @@ func (p *publisher) surpass(now time.Time, r *Record) {
 	p.surpassed = now
 }
 
-// deadline is when a change that came too soon after the last one is signed.
-func (p *publisher) deadline() (time.Time, bool) { return p.next, p.pending }
+// refreshEvery is how often a record is signed anew while its certificate wants renewal: it shows that the node is there
+// and wants to stay.
+const refreshEvery = 24 * time.Hour
 
-// runOwn signs the own record anew if what it says has changed.
+// refreshAt is when the record is signed anew though nothing has changed.
+func (s *Set) refreshAt() time.Time {
+	at := s.cert.NotAfter.Add(-RenewBefore)
+	if p := &s.own; p.record != nil {
+		if next := time.UnixMicro(int64(p.record.Sequence)).Add(refreshEvery); next.After(at) {
+			at = next
+		}
+	}
+	return at
+}
+
+// publishAt is when there is something to sign, if ever.
+func (s *Set) publishAt() (time.Time, bool) {
+	p := &s.own
+	switch at := s.refreshAt(); {
+	case !p.has:
+		return time.Time{}, false
+	case p.pending && p.next.Before(at):
+		return p.next, true
+	case at.Before(p.next):
+		return p.next, true
+	default:
+		return at, true
+	}
+}
+
+// runOwn signs the own record anew if what it says has changed, or if it is to show that the node is there.
 func (s *Set) runOwn(now time.Time) {
 	p := &s.own
-	if !p.pending || now.Before(p.next) {
+	stale := !now.Before(s.refreshAt())
+	if !p.has || !(p.pending || stale) || now.Before(p.next) {
 		return
 	}
 	p.pending = false
-	if p.record != nil {
-		payload, err := p.statement.payload(s.cert, p.record.Sequence)
+	statement := s.allowed(p.statement)
+	if p.record != nil && !stale {
+		payload, err := statement.payload(s.cert, p.record.Sequence)
 		if err != nil || bytes.Equal(payload, p.record.payload) {
 			return
 		}
 	}
 	sequence := max(micros(now), p.above+1)
-	r, err := SignRecord(s.id, s.cert, sequence, p.statement)
+	r, err := SignRecord(s.id, s.cert, sequence, statement)
 	if err != nil {
-		return // publish has tried the same statement
+		p.next = now.Add(publishEvery) // publish has tried the same statement, under an earlier certificate
+		return
 	}
 	p.record, p.above, p.next = r, sequence, now.Add(publishEvery)
-	s.put(now, r)
-	s.sync.spread(r, s.self, true)
+	h := header{KindRecord, s.self, sequence, r.payload}
+	it := &item{header: h, raw: r.raw, mark: h.mark(), record: r}
+	s.put(it)
+	s.touch(now)
+	s.sync.spread(it, s.self, true)
+}
+
+// allowed is the statement with those subnets only that this node's certificate allows.
+func (s *Set) allowed(st Statement) Statement {
+	st.Subnets = slices.DeleteFunc(slices.Clone(st.Subnets), func(p netip.Prefix) bool { return !s.cert.allows(p) })
+	return st
 }

@@ -3,27 +3,24 @@ package member
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"overlayd/internal/wire"
 )
 
-// maxAnswer bounds the records sent in answer to one message.
+// maxAnswer bounds the items sent in answer to one message.
 const maxAnswer = 64
 
-func (i *item) head() head {
-	return head{node: i.record.Node(), sequence: i.record.Sequence, mark: uint32(i.mark)}
-}
+func (i *item) head() head { return head{node: i.id, sequence: i.sequence, mark: uint32(i.mark)} }
 
-// newer reports whether h, which is of the same node, is another version than i that may replace it.
+// newer reports whether h, which is of the same identifier, is another version than i that may replace it.
 func (h head) newer(i *item) bool {
-	return h.sequence > i.record.Sequence || (h.sequence == i.record.Sequence && h.mark != uint32(i.mark))
+	return h.sequence > i.sequence || (h.sequence == i.sequence && h.mark != uint32(i.mark))
 }
 
 // received answers one message. Members that are not met yet are met by it: they can be answered.
 func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
-	if from == s.self || s.items[from] == nil {
+	if from == s.self || s.inForce[from] == nil {
 		return ErrStranger
 	}
 	m, err := parseMessage(body)
@@ -42,7 +39,7 @@ func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
 	case typeSummary:
 		return s.receivedSummary(now, from, m.Spans)
 	case typeSame:
-		s.sync.end(from)
+		s.same(from)
 		return nil
 	case typeList:
 		return s.receivedLists(now, from, m.Lists)
@@ -58,23 +55,10 @@ func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
 	}
 }
 
-// in are the members of a span, a part of s.order.
-func (s *Set) in(sp span) []wire.NodeID {
-	low, _ := slices.BinarySearchFunc(s.order, sp.Prefix, wire.NodeID.Compare)
-	high, found := slices.BinarySearchFunc(s.order, sp.last(), wire.NodeID.Compare)
-	if found {
-		high++
-	}
-	return s.order[low:high]
-}
-
-// hashOf is the sum without carry of the marks of all items in the span.
-func (s *Set) hashOf(sp span) uint64 {
-	var h uint64
-	for _, id := range s.in(sp) {
-		h ^= s.items[id].mark
-	}
-	return h
+// same notes that a neighbour knows the same.
+func (s *Set) same(from wire.NodeID) {
+	s.sync.end(from)
+	s.emit(Synced{Peer: from})
 }
 
 // receivedSummary answers the spans that differ: a small one with a list, a large one with the hashes of its parts.
@@ -83,25 +67,26 @@ func (s *Set) receivedSummary(now time.Time, from wire.NodeID, spans []summarize
 	var parts []summarized
 	for _, e := range spans {
 		sp := e.Span
+		shelf := s.shelves[sp.Kind]
 		switch {
-		case sp.Kind != kindRecord:
-			continue
-		case s.hashOf(sp) == e.Hash:
-			if sp.Depth == 0 {
-				s.sync.end(from)
+		case sp.Kind == kindAll && sp.Depth == 0:
+			if s.Digest() == e.Hash {
+				s.same(from)
 				s.send(from, message{Type: typeSame})
+				continue
 			}
-			continue
-		}
-		members := s.in(sp)
-		if len(members) > leafItems && sp.Depth < maxDepth {
+			for _, kind := range kinds {
+				parts = append(parts, summarized{Span: span{Kind: kind}, Hash: s.shelves[kind].sum})
+			}
+		case shelf == nil || shelf.hashOf(sp) == e.Hash:
+		case len(shelf.in(sp)) > leafItems && sp.Depth < maxDepth:
 			for i := range 16 {
 				child := sp.child(i)
-				parts = append(parts, summarized{Span: child, Hash: s.hashOf(child)})
+				parts = append(parts, summarized{Span: child, Hash: shelf.hashOf(child)})
 			}
-			continue
+		default:
+			lists = append(lists, shelf.list(sp))
 		}
-		lists = append(lists, s.list(sp))
 	}
 	if !s.sync.afford(now, from, float64(len(parts)+len(lists))*messageCost/4) {
 		return ErrBusy
@@ -115,7 +100,7 @@ func (s *Set) receivedSummary(now time.Time, from wire.NodeID, spans []summarize
 	return nil
 }
 
-func (s *Set) list(sp span) list {
+func (s *shelf) list(sp span) list {
 	l := list{Span: sp, Heads: []byte{}}
 	for _, id := range s.in(sp) {
 		l.Heads = s.items[id].head().append(l.Heads)
@@ -125,17 +110,18 @@ func (s *Set) list(sp span) list {
 
 // receivedLists sends what the sender of the lists lacks and asks for what this node lacks.
 func (s *Set) receivedLists(now time.Time, from wire.NodeID, lists []list) error {
-	var send []rawItem
-	var want []wire.NodeID
+	var send []Item
+	var want []place
 	for _, l := range lists {
-		if l.Span.Kind != kindRecord {
+		shelf := s.shelves[l.Span.Kind]
+		if shelf == nil {
 			continue
 		}
 		theirs, err := parseHeads(l.Heads, l.Span)
 		if err != nil {
 			return err
 		}
-		s.compare(s.in(l.Span), theirs, &send, &want)
+		shelf.compare(l.Span, theirs, &send, &want)
 	}
 	if !s.sync.afford(now, from, sendCost*float64(min(len(send), maxAnswer))) {
 		return ErrBusy
@@ -146,9 +132,10 @@ func (s *Set) receivedLists(now time.Time, from wire.NodeID, lists []list) error
 }
 
 // compare walks through two sorted lists of the same span.
-func (s *Set) compare(ours []wire.NodeID, theirs []head, send *[]rawItem, want *[]wire.NodeID) {
+func (s *shelf) compare(sp span, theirs []head, send *[]Item, want *[]place) {
+	ours := s.in(sp)
 	give := func(id wire.NodeID) {
-		*send = append(*send, rawItem{Kind: kindRecord, Raw: s.items[id].record.raw})
+		*send = append(*send, Item{Kind: sp.Kind, Raw: s.items[id].raw})
 	}
 	for len(ours) > 0 || len(theirs) > 0 {
 		order := -1
@@ -163,14 +150,14 @@ func (s *Set) compare(ours []wire.NodeID, theirs []head, send *[]rawItem, want *
 			give(ours[0])
 			ours = ours[1:]
 		case order > 0:
-			*want = append(*want, theirs[0].node)
+			*want = append(*want, place{sp.Kind, theirs[0].node})
 			theirs = theirs[1:]
 		default:
 			mine, other := s.items[ours[0]], theirs[0]
 			if other.newer(mine) {
-				*want = append(*want, other.node)
+				*want = append(*want, place{sp.Kind, other.node})
 			}
-			if mine.head() != other && other.sequence <= mine.record.Sequence {
+			if mine.head() != other && other.sequence <= mine.sequence {
 				give(ours[0])
 			}
 			ours, theirs = ours[1:], theirs[1:]
@@ -179,24 +166,27 @@ func (s *Set) compare(ours []wire.NodeID, theirs []head, send *[]rawItem, want *
 }
 
 // want asks for items, of which more may be named than one answer holds: the next round asks for the others.
-func (s *Set) want(from wire.NodeID, ids []wire.NodeID) {
-	ids = ids[:min(len(ids), maxKeys)]
-	if len(ids) == 0 {
+func (s *Set) want(from wire.NodeID, places []place) {
+	places = places[:min(len(places), maxKeys)]
+	if len(places) == 0 {
 		return
 	}
 	var keys []byte
-	for _, id := range ids {
-		keys = append(append(keys, byte(kindRecord)), id[:]...)
+	for _, p := range places {
+		keys = append(append(keys, byte(p.kind)), p.id[:]...)
 	}
 	s.send(from, message{Type: typeWant, Keys: keys})
 }
 
 func (s *Set) receivedWant(now time.Time, from wire.NodeID, keys []byte) error {
-	var send []rawItem
+	var send []Item
 	for ; len(keys) > 0; keys = keys[keyLen:] {
-		it := s.items[wire.NodeID(keys[1:keyLen])]
-		if itemKind(keys[0]) == kindRecord && it != nil {
-			send = append(send, rawItem{Kind: kindRecord, Raw: it.record.raw})
+		shelf := s.shelves[Kind(keys[0])]
+		if shelf == nil {
+			continue
+		}
+		if it := shelf.items[wire.NodeID(keys[1:keyLen])]; it != nil {
+			send = append(send, Item{Kind: it.kind, Raw: it.raw})
 		}
 	}
 	if !s.sync.afford(now, from, sendCost*float64(len(send))) {
@@ -207,14 +197,15 @@ func (s *Set) receivedWant(now time.Time, from wire.NodeID, keys []byte) error {
 }
 
 func (s *Set) receivedAdvert(from wire.NodeID, packed []byte) {
-	var want []wire.NodeID
+	var want []place
 	for ; len(packed) > 0; packed = packed[advertLen:] {
-		if itemKind(packed[0]) != kindRecord {
+		shelf := s.shelves[Kind(packed[0])]
+		if shelf == nil {
 			continue
 		}
 		h := parseHead(packed[1:])
-		if it := s.items[h.node]; it == nil || h.newer(it) {
-			want = append(want, h.node)
+		if it := shelf.items[h.node]; it == nil || h.newer(it) {
+			want = append(want, place{Kind(packed[0]), h.node})
 		}
 	}
 	s.want(from, want)
@@ -224,17 +215,18 @@ func (s *Set) receivedAdvert(from wire.NodeID, packed []byte) {
 func (s *Set) receivedItems(now time.Time, from wire.NodeID, m message) error {
 	var errs []error
 	gained := false
+	sortItems(m.Items)
 	for _, it := range m.Items {
-		if it.Kind != kindRecord {
+		if s.shelves[it.Kind] == nil {
 			continue
 		}
-		fresh, err := s.learn(now, it.Raw, from, m.News)
+		fresh, err := s.learn(now, it, from, m.News)
 		gained = gained || fresh
 		if err != nil {
 			errs = append(errs, err)
 		}
 	}
-	if gained && !m.News {
+	if gained && !m.News && s.inForce[from] != nil {
 		s.sync.gained(from, now)
 	}
 	return errors.Join(errs...)

@@ -1,7 +1,6 @@
 package member
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -52,6 +51,7 @@ func (c Consent) String() string {
 type Statement struct {
 	Endpoints []netip.AddrPort // at most wire.MaxEndpoints
 	Relay     Consent
+	Ceiling   uint64         // bits a second that it relays for others at most; zero: no bound
 	Subnets   []netip.Prefix // that its certificate allows; at most MaxSubnets
 	Labels    map[string]string
 }
@@ -74,6 +74,7 @@ type recordPayload struct {
 	Relay       Consent           `cbor:"4,keyasint,omitempty"`
 	Subnets     [][]byte          `cbor:"5,keyasint,omitempty"`
 	Labels      map[string]string `cbor:"6,keyasint,omitempty"`
+	Ceiling     uint64            `cbor:"7,keyasint,omitempty"`
 }
 
 // Node is who signed the record.
@@ -82,24 +83,36 @@ func (r *Record) Node() wire.NodeID { return r.Certificate.Node }
 // Raw is the signed encoding. The caller must not change it.
 func (r *Record) Raw() []byte { return r.raw }
 
-// newer reports whether r replaces other.
-func (r *Record) newer(other *Record) bool {
-	if r.Sequence != other.Sequence {
-		return r.Sequence > other.Sequence
-	}
-	return bytes.Compare(r.payload, other.payload) > 0
-}
-
 // VerifyRecord reads a record and believes it only if its certificate is believed at now and it is signed by the node
 // that the certificate is for. A certificate that equals known, which may be nil, is not verified again.
 func (n *Network) VerifyRecord(raw []byte, known *Certificate, now time.Time) (*Record, error) {
+	r, err := n.checkRecord(raw, known)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Certificate.timely(now); err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	return r, nil
+}
+
+// checkRecord is VerifyRecord whatever the time.
+func (n *Network) checkRecord(raw []byte, known *Certificate) (*Record, error) {
+	var records map[string]*Record
+	if n.memory != nil {
+		records = n.memory.records
+	}
+	return remembered(records, raw, func() (*Record, error) { return n.readRecord(raw, known) })
+}
+
+func (n *Network) readRecord(raw []byte, known *Certificate) (*Record, error) {
 	e, p, err := parseRecord(raw)
 	if err != nil {
 		return nil, fmt.Errorf("record: %w", err)
 	}
 	cert := known
-	if !known.sameRaw(p.Certificate) || !known.ValidAt(now) {
-		if cert, err = n.VerifyCertificate(p.Certificate, now); err != nil {
+	if !known.sameRaw(p.Certificate) {
+		if cert, err = n.checkCertificate(p.Certificate); err != nil {
 			return nil, fmt.Errorf("record: %w", err)
 		}
 	}
@@ -128,22 +141,9 @@ func parseRecord(raw []byte) (envelope, recordPayload, error) {
 	return e, p, nil
 }
 
-// peek tells whose record raw claims to be, and which, without believing it: a cheap check before signatures.
-func peek(raw []byte) (id wire.NodeID, sequence uint64, payload []byte, err error) {
-	e, p, err := parseRecord(raw)
-	if err != nil {
-		return id, 0, nil, err
-	}
-	c, _, _, err := parseCertificate(p.Certificate)
-	if err != nil {
-		return id, 0, nil, err
-	}
-	return c.Node, p.Sequence, e.Payload, nil
-}
-
 // statement reads what the node says, and holds it to what its certificate allows.
 func (p *recordPayload) statement(cert *Certificate) (Statement, error) {
-	s := Statement{Relay: p.Relay, Labels: p.Labels}
+	s := Statement{Relay: p.Relay, Ceiling: p.Ceiling, Labels: p.Labels}
 	if len(p.Endpoints) > wire.MaxEndpoints {
 		return s, fmt.Errorf("%w: more than %d endpoints", ErrMalformed, wire.MaxEndpoints)
 	}
@@ -205,6 +205,7 @@ func (s Statement) payload(cert *Certificate, sequence uint64) ([]byte, error) {
 	}
 	p := recordPayload{
 		Certificate: cert.raw, Sequence: sequence, Relay: s.Relay, Subnets: encodePrefixes(s.Subnets), Labels: s.Labels,
+		Ceiling: s.Ceiling,
 	}
 	for _, ap := range s.Endpoints {
 		ap = netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())

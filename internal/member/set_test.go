@@ -60,7 +60,7 @@ func TestSameSeedSameRun(t *testing.T) {
 		s := newSim(t, 3, 20)
 		s.loss = 0.1
 		s.run(5 * time.Second)
-		runs[i] = fmt.Sprintf("%d %d %x", s.frames, s.bytes, hash("", slices.Concat(s.nodes[5].set.Records()...)))
+		runs[i] = fmt.Sprintf("%d %d %x", s.frames, s.bytes, hash("", slices.Concat(s.nodes[5].set.Stored()...)))
 	}
 	if runs[0] != runs[1] {
 		t.Errorf("%s, then %s", runs[0], runs[1])
@@ -108,7 +108,7 @@ func TestLostDiskDoesNotSilenceANode(t *testing.T) {
 	n.set = NewSet(s.net, n.id, n.cert, rand.New(rand.NewPCG(1, 1)))
 	clear(n.met)
 	s.publish(n, 77)
-	s.step(n, Learn{s.nodes[0].own().Raw()})
+	s.step(n, learnRecord(s.nodes[0].own().Raw()))
 	s.run(3 * time.Second)
 	s.converge(10*time.Second, 20, everybody)
 	after, _ := s.nodes[7].set.Get(n.id.ID())
@@ -124,7 +124,7 @@ func lone(t *testing.T) (*world, *Set, Identity, *Record) {
 	id := w.identity()
 	s := NewSet(w.net, id, w.enrol(id, "founder", nil), rand.New(seeded(1)))
 	other, r := w.record("boston", 5, Statement{})
-	for _, in := range []Input{Publish{}, Learn{r.Raw()}, Met{other.ID()}} {
+	for _, in := range []Input{Publish{}, learnRecord(r.Raw()), Met{other.ID()}} {
 		if err := s.Step(start, in); err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestRecordsThatAreNotBelievedChangeNothing(t *testing.T) {
 	wrongContext := seal(id.signing, contextCertificate, r.payload)
 
 	now := start.Add(time.Hour + 11*time.Minute)
-	before := s.Records()
+	before := s.Stored()
 	for name, c := range map[string]struct {
 		at   time.Time
 		raw  []byte
@@ -164,14 +164,14 @@ func TestRecordsThatAreNotBelievedChangeNothing(t *testing.T) {
 		"other context":         {now, wrongContext, nil},
 		"older":                 {now, w.sign(id, r.Certificate, 4, Statement{Relay: RelayNever}).Raw(), nil},
 		"empty":                 {now, nil, ErrMalformed},
-		"huge":                  {now, make([]byte, MaxRecordLen+1), ErrMalformed},
+		"huge":                  {now, make([]byte, MaxItemLen+1), ErrMalformed},
 		"garbage":               {now, []byte("garbage"), ErrMalformed},
 		"certificate as record": {now, r.Certificate.Raw(), ErrMalformed},
 	} {
-		if err := s.Step(c.at, Learn{c.raw}); !errors.Is(err, c.want) {
+		if err := s.Step(c.at, learnRecord(c.raw)); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
-		if !slices.EqualFunc(before, s.Records(), slices.Equal) {
+		if !slices.EqualFunc(before, s.Stored(), slices.Equal) {
 			t.Fatalf("%s: the set has changed", name)
 		}
 	}
@@ -194,14 +194,14 @@ func TestAlteredRecordIsNeverBelieved(t *testing.T) {
 	for i := range r.Raw() {
 		bad := slices.Clone(r.Raw())
 		bad[i] ^= 1 << (i % 8)
-		if err := s.Step(start, Learn{bad}); err == nil || s.Len() != 2 {
+		if err := s.Step(start, learnRecord(bad)); err == nil || s.Len() != 2 {
 			t.Fatalf("byte %d altered: %v", i, err)
 		}
-		if err := s.Step(start, Learn{r.Raw()[:i]}); err == nil {
+		if err := s.Step(start, learnRecord(r.Raw()[:i])); err == nil {
 			t.Fatalf("cut after %d bytes: believed", i)
 		}
 	}
-	if err := s.Step(start, Learn{r.Raw()}); err != nil || s.Len() != 3 {
+	if err := s.Step(start, learnRecord(r.Raw())); err != nil || s.Len() != 3 {
 		t.Fatal(err)
 	}
 }
@@ -215,7 +215,7 @@ func TestContradictoryRecordsEndTheSameWay(t *testing.T) {
 	for _, order := range [][]*Record{{a, b}, {b, a}, {a, b, a, b}} {
 		_, s, _, _ := lone(t)
 		for _, r := range order {
-			if err := s.Step(start, Learn{r.Raw()}); err != nil {
+			if err := s.Step(start, learnRecord(r.Raw())); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -246,7 +246,7 @@ func TestElderKeepsADisputedNameAndAddress(t *testing.T) {
 		s := NewSet(w.net, id, w.enrol(id, "own", nil), rand.New(seeded(1)))
 		conflicts := 0
 		for _, i := range r.Perm(len(records)) {
-			if err := s.Step(start, Learn{records[i].Raw()}); err != nil {
+			if err := s.Step(start, learnRecord(records[i].Raw())); err != nil {
 				t.Fatal(err)
 			}
 			for _, out := range s.Drain(nil) {
@@ -260,8 +260,8 @@ func TestElderKeepsADisputedNameAndAddress(t *testing.T) {
 		}
 		byName, _ := s.ByName("boston")
 		byAddr, _ := s.ByIPv4(addr)
-		if byName.ID != want.Node() || byAddr.ID != want.Node() || conflicts != 6 {
-			t.Fatalf("name: %s, address: %s, want %s; %d conflicts", byName.ID, byAddr.ID, want.Node(), conflicts)
+		if byName != want.Node() || byAddr != want.Node() || conflicts != 6 || len(s.Conflicts()) != 6 {
+			t.Fatalf("name: %s, address: %s, want %s; %d conflicts", byName, byAddr, want.Node(), conflicts)
 		}
 		for _, m := range s.Members() {
 			if m.ID != want.Node() && (m.Name != "" || m.IPv4.IsValid()) {
@@ -278,18 +278,18 @@ func TestExpiredMemberIsForgottenAndLoserTakesItsPlace(t *testing.T) {
 	first := w.enrol(elder, "x", func(c *Certificate) { c.IPv4, c.NotAfter = addr, start.Add(time.Hour) })
 	second := w.enrol(younger, "x", func(c *Certificate) { c.IPv4, c.NotBefore = addr, start.Add(time.Minute) })
 	for _, r := range []*Record{w.sign(elder, first, 1, Statement{}), w.sign(younger, second, 1, Statement{})} {
-		if err := s.Step(start, Learn{r.Raw()}); err != nil {
+		if err := s.Step(start, learnRecord(r.Raw())); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if m, _ := s.ByName("x"); m.ID != elder.ID() {
+	if id, _ := s.ByName("x"); id != elder.ID() {
 		t.Fatal("the elder does not have the name")
 	}
 	if err := s.Step(start.Add(2*time.Hour), Tick{}); err != nil {
 		t.Fatal(err)
 	}
-	if m, _ := s.ByName("x"); m.ID != younger.ID() || m.IPv4 != addr || s.Len() != 3 {
-		t.Errorf("%s has the name, %d members", m.ID, s.Len())
+	if m, _ := s.Get(younger.ID()); m.Name != "x" || m.IPv4 != addr || s.Len() != 3 {
+		t.Errorf("%q, %s, %d members", m.Name, m.IPv4, s.Len())
 	}
 }
 
@@ -303,7 +303,7 @@ func TestWrongClockDoesNotMakeANodeForgetEverybody(t *testing.T) {
 func TestNewcomerIsStoredAtOnce(t *testing.T) {
 	w, s, _, _ := lone(t)
 	_, r := w.record("cambridge", 1, Statement{})
-	if err := s.Step(start, Learn{r.Raw()}); err != nil {
+	if err := s.Step(start, learnRecord(r.Raw())); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.ContainsFunc(s.Drain(nil), func(o Output) bool { _, ok := o.(Save); return ok }) {
@@ -322,7 +322,7 @@ func TestLabelsCannotHoldControlCharacters(t *testing.T) {
 
 func TestOwnRecordIsSignedAnewOnlyIfItChanges(t *testing.T) {
 	_, s, _, _ := lone(t)
-	sequence := func() uint64 { m, _ := s.ByName("founder"); return m.Record.Sequence }
+	sequence := func() uint64 { m, _ := s.Get(s.self); return m.Record.Sequence }
 	first := sequence()
 	now := start.Add(time.Second)
 	for range 3 {
@@ -365,11 +365,11 @@ func TestSavedSetComesBack(t *testing.T) {
 	var saved [][]byte
 	for _, out := range s.Drain(nil) {
 		if save, ok := out.(Save); ok {
-			saved = save.Records
+			saved = save.Items
 		}
 	}
-	if len(saved) != 2 {
-		t.Fatalf("%d records saved", len(saved))
+	if len(saved) != 3 { // with the settings
+		t.Fatalf("%d items saved", len(saved))
 	}
 	fresh := NewSet(w.net, s.id, s.cert, rand.New(seeded(1)))
 	if err := fresh.Step(start, Load{append(saved, []byte("damaged"))}); err != nil {
@@ -388,7 +388,7 @@ func TestSavedSetComesBack(t *testing.T) {
 func TestPeerCannotCauseWorkWithoutBound(t *testing.T) {
 	w, s, id, _ := lone(t)
 	peer := id.ID()
-	keys := append([]byte{byte(kindRecord)}, peer[:]...)
+	keys := append([]byte{byte(KindRecord)}, peer[:]...)
 	busy, frames := 0, 0
 	for range 5000 {
 		body := message{Type: typeWant, Keys: keys}.encode()
@@ -407,13 +407,14 @@ func TestPeerCannotCauseWorkWithoutBound(t *testing.T) {
 
 func TestOtherKindsAndVersionsAreIgnored(t *testing.T) {
 	_, s, id, _ := lone(t)
-	unknown := span{Kind: kindRevocation}
+	const later = Kind(77)
+	unknown := span{Kind: later}
 	for name, m := range map[string]message{
 		"summary": {Type: typeSummary, Spans: []summarized{{Span: unknown, Hash: 1}}},
 		"list":    {Type: typeList, Lists: []list{{Span: unknown, Heads: make([]byte, headLen)}}},
-		"items":   {Type: typeItems, Items: []rawItem{{Kind: kindRevocation, Raw: []byte("x")}}},
-		"want":    {Type: typeWant, Keys: append([]byte{byte(kindRevocation)}, make([]byte, 16)...)},
-		"advert":  {Type: typeAdvert, Heads: append([]byte{byte(kindSettings)}, make([]byte, headLen)...)},
+		"items":   {Type: typeItems, Items: []Item{{Kind: later, Raw: []byte("x")}}},
+		"want":    {Type: typeWant, Keys: append([]byte{byte(later)}, make([]byte, 16)...)},
+		"advert":  {Type: typeAdvert, Heads: append([]byte{byte(later)}, make([]byte, headLen)...)},
 	} {
 		if err := s.Step(start, Received{From: id.ID(), Body: m.encode()}); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -422,8 +423,8 @@ func TestOtherKindsAndVersionsAreIgnored(t *testing.T) {
 	if out := s.Drain(nil); len(out) > 1 { // the summary of the session
 		t.Errorf("%d answers", len(out))
 	}
-	later := encode(message{Version: 2, Type: typeSame})
-	if err := s.Step(start, Received{From: id.ID(), Body: later}); !errors.Is(err, ErrMalformed) {
+	other := encode(message{Version: messageVersion + 1, Type: typeSame})
+	if err := s.Step(start, Received{From: id.ID(), Body: other}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("later version: %v", err)
 	}
 }

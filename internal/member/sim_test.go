@@ -93,8 +93,8 @@ func (s *sim) add(name string, adjust func(*Certificate)) *simNode {
 	s.index[n.id.ID()] = n
 	s.publish(n, 1)
 	if inviter := s.nodes[0]; inviter != n {
-		s.step(inviter, Learn{n.own().Raw()})
-		s.step(n, Learn{inviter.own().Raw()})
+		s.step(inviter, learnRecord(n.own().Raw()))
+		s.step(n, learnRecord(inviter.own().Raw()))
 	}
 	return n
 }
@@ -226,11 +226,11 @@ func (s *sim) equal(size int, f func(n *simNode) bool) bool {
 		if !f(n) {
 			continue
 		}
-		got := n.set.Records()
+		got := n.set.Stored()
 		if want == nil {
 			want = got
 		}
-		if len(got) != size || !slices.EqualFunc(got, want, bytes.Equal) {
+		if len(records(n.set)) != size || !slices.EqualFunc(got, want, bytes.Equal) {
 			return false
 		}
 	}
@@ -258,7 +258,7 @@ func (s *sim) converge(limit time.Duration, size int, f func(n *simNode) bool) t
 func (s *sim) checkSigned() {
 	s.Helper()
 	for _, n := range s.nodes {
-		for _, raw := range n.set.Records() {
+		for _, raw := range records(n.set) {
 			if !s.signed[string(raw)] {
 				s.Fatalf("node %d has a record that nobody signed", n.n)
 			}

@@ -22,18 +22,19 @@ var (
 	ErrTokenAltered   = errors.New("the token was altered: copy again exactly what overlayctl invite printed")
 	ErrTokenVersion   = errors.New("the token is from another version of overlayd: install the same version on both nodes")
 	ErrTokenExpired   = errors.New("the token has expired: ask for a new one (overlayctl invite)")
+	ErrTokenCancelled = errors.New("the token was cancelled: ask for a new one (overlayctl invite)")
 	ErrTokenUsed      = errors.New("the token was used already: ask for a new one (overlayctl invite)")
 )
 
 const (
 	tokenPrefix  = "overlayd1-"
-	tokenVersion = 1
+	tokenVersion = 2
 
 	// MaxTokenEndpoints bounds the endpoints in a token.
 	MaxTokenEndpoints = 8
 
 	maxHost     = 253 // RFC 1035, section 2.3.4, as text
-	tokenFixed  = 2 + 1 + ed25519.PublicKeySize + 16 + 32 + 8 + 8 + 16 + 1
+	tokenFixed  = 2 + 1 + ed25519.PublicKeySize + 8 + 8 + 16 + 1
 	checksumLen = 4
 )
 
@@ -45,19 +46,29 @@ type (
 
 // Token is an invitation as the newcomer holds it. Its text is tokenPrefix and, in base64url:
 //
-//	length (2) | version (1) | root key (32) | inviter (16) | inviter's X25519 key (32) | expiry, Unix (8) |
-//	token id (8) | secret (16) | number of endpoints (1) | endpoints | checksum (4)
+//	length (2) | version (1) | root key (32) | expiry, Unix (8) | token id (8) | secret (16) |
+//	number of endpoints (1) | endpoints | checksum (4)
 //
 // The length counts all bytes and tells a truncated token from an altered one. An endpoint is a byte 4 or 16, an
-// address of so many bytes and a port, or a byte 0, a length, a host name and a port.
+// address of so many bytes and a port, or a byte 0, a length, a host name and a port. Any member is at an endpoint: all
+// know the invitation.
 type Token struct {
 	Root      ed25519.PublicKey
-	Inviter   wire.NodeID
-	WireGuard Key // the inviter's
 	Expiry    time.Time
 	ID        TokenID
 	Secret    TokenSecret
 	Endpoints []string // HOST:PORT
+}
+
+// JoinKey seals join requests to members. It follows from the secret of a token and does not tell it.
+type JoinKey [32]byte
+
+// joinKey is the key that all members know.
+func (s TokenSecret) joinKey() JoinKey { return JoinKey(hash("overlayd join key v2", s[:])) }
+
+// signing is the key whose public half all members know: only who has the token can sign with it.
+func (s TokenSecret) signing() ed25519.PrivateKey {
+	return ed25519.NewKeyFromSeed(hash("overlayd join signature v2", s[:]))
 }
 
 // Network is the network that the token invites to.
@@ -85,8 +96,6 @@ func (t *Token) Text() (string, error) {
 	}
 	b := append(make([]byte, 2, 256), tokenVersion)
 	b = append(b, t.Root...)
-	b = append(b, t.Inviter[:]...)
-	b = append(b, t.WireGuard[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(t.Expiry.Unix()))
 	b = append(b, t.ID[:]...)
 	b = append(b, t.Secret[:]...)
@@ -187,8 +196,6 @@ func parseTokenFields(b []byte) (Token, error) {
 	}
 	var t Token
 	t.Root = append(t.Root, take(ed25519.PublicKeySize)...)
-	copy(t.Inviter[:], take(len(t.Inviter)))
-	copy(t.WireGuard[:], take(len(t.WireGuard)))
 	t.Expiry = time.Unix(int64(min(binary.BigEndian.Uint64(take(8)), maxUnix)), 0)
 	copy(t.ID[:], take(len(t.ID)))
 	copy(t.Secret[:], take(len(t.Secret)))

@@ -12,9 +12,8 @@ import (
 func sampleToken(t testing.TB) (Token, string) {
 	t.Helper()
 	w := newWorld(t, 1)
-	id := w.identity()
 	tok := Token{
-		Root: w.net.Root, Inviter: id.ID(), WireGuard: id.WireGuard(), Expiry: start.Add(time.Hour),
+		Root: w.net.Root, Expiry: start.Add(time.Hour),
 		ID: TokenID{1, 2, 3}, Secret: TokenSecret{4, 5, 6},
 		Endpoints: []string{"192.0.2.1:51871", "[2001:db8::1]:7", "vpn.example.com:51871"},
 	}
@@ -30,7 +29,7 @@ func TestTokenIsOneLineAndComesBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Network() != tok.Network() || got.Inviter != tok.Inviter || got.WireGuard != tok.WireGuard ||
+	if got.Network() != tok.Network() ||
 		!got.Expiry.Equal(tok.Expiry) || got.ID != tok.ID || got.Secret != tok.Secret ||
 		!slices.Equal(got.Endpoints, tok.Endpoints) {
 		t.Errorf("%+v, want %+v", got, tok)
@@ -113,31 +112,43 @@ func TestTokenNeedsUsableEndpoints(t *testing.T) {
 func TestInvitationsAreBounded(t *testing.T) {
 	p := newParty(t, 1)
 	at := []string{"192.0.2.1:51871"}
-	for i, ttl := range []time.Duration{0, time.Second, -time.Hour, 31 * 24 * time.Hour} {
-		if _, err := p.inviter.Create(start, "", ttl, at); !errors.Is(err, ErrTTL) {
-			t.Errorf("%d: ttl %s: %v", i, ttl, err)
+	invite := func(o Offer) error {
+		_, signed, err := p.registrar.Invite(start, o)
+		if err == nil {
+			p.learn(p.set, Learn{signed})
+		}
+		return err
+	}
+	for name, c := range map[string]struct {
+		offer Offer
+		want  error
+	}{
+		"no time":      {Offer{Endpoints: at}, ErrTTL},
+		"a second":     {Offer{TTL: time.Second, Endpoints: at}, ErrTTL},
+		"negative":     {Offer{TTL: -time.Hour, Endpoints: at}, ErrTTL},
+		"a month":      {Offer{TTL: 31 * 24 * time.Hour, Endpoints: at}, ErrTTL},
+		"no endpoint":  {Offer{TTL: time.Hour}, ErrNoEndpoint},
+		"taken name":   {Offer{TTL: time.Hour, Endpoints: at, Name: "founder"}, ErrNameTaken},
+		"no such name": {Offer{TTL: time.Hour, Endpoints: at, Name: "No!"}, ErrName},
+		"many uses":    {Offer{TTL: time.Hour, Endpoints: at, Uses: MaxUses + 1}, ErrUses},
+	} {
+		if err := invite(c.offer); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	if _, err := p.inviter.Create(start, "", time.Hour, nil); !errors.Is(err, ErrNoEndpoint) {
-		t.Errorf("no endpoint: %v", err)
-	}
-	if _, err := p.inviter.Create(start, "founder", time.Hour, at); !errors.Is(err, ErrNameTaken) {
-		t.Errorf("taken name: %v", err)
-	}
 	for range MaxInvitations {
-		if _, err := p.inviter.Create(start, "", time.Hour, at); err != nil {
+		if err := invite(Offer{TTL: time.Hour, Endpoints: at}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := p.inviter.Create(start, "", time.Hour, at); !errors.Is(err, ErrManyTokens) {
+	if err := invite(Offer{TTL: time.Hour, Endpoints: at}); !errors.Is(err, ErrManyTokens) {
 		t.Errorf("one too many: %v", err)
 	}
-	list := p.inviter.Invitations()
-	if !p.inviter.Cancel(list[0].ID) || p.inviter.Cancel(list[0].ID) {
-		t.Error("a token is cancelled once")
+	for _, in := range []Input{Met{p.another("boston", nil).id.ID()}, Tick{}} {
+		_ = p.set.Step(start.Add(26*time.Hour), in)
 	}
-	_, err := p.inviter.Create(start.Add(26*time.Hour), "", time.Hour, at)
-	if kept := len(p.inviter.Invitations()); err != nil || kept != 1 {
-		t.Errorf("expired tokens are kept: %d, %v", kept, err)
+	_ = p.set.Step(start.Add(27*time.Hour), Tick{})
+	if kept := len(p.set.Invitations()); kept != 0 {
+		t.Errorf("%d expired invitations are kept", kept)
 	}
 }

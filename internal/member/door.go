@@ -1,0 +1,260 @@
+package member
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"time"
+
+	"overlayd/internal/wire"
+)
+
+const (
+	// Requests with one token that are looked into. A join needs a few, with all repetitions to eight endpoints some
+	// forty. Whoever replays a recorded request uses up the share of a token that has done its work.
+	joinsASecond = 4
+	joinsBurst   = 40
+
+	// The same for an invitation of many nodes.
+	joinsAUse = 2
+
+	maxPassed = 64              // requests that wait for the answer of an admin
+	passedFor = 5 * time.Second // how long they do
+	maxKnocks = 1024            // invitations whose requests are counted
+)
+
+// Why a request to join is not answered.
+var (
+	ErrUnknownToken = errors.New("unknown token")
+	ErrTooManyJoins = errors.New("too many join requests")
+	ErrNoAdmin      = errors.New("no admin can be reached")
+)
+
+// Door is where newcomers knock. Any member has one: it knows all invitations, answers by itself if it is an admin, and
+// passes the question on to one if it is not.
+//
+//	newcomer ── request ──▶ Door of any member ── Pass ──▶ Door of an admin: Registrar
+//	newcomer ◀── reply ──── Door of any member ◀── Pass ──          │ signs
+//
+// It belongs to one goroutine.
+type Door struct {
+	set       *Set
+	registrar *Registrar
+	random    io.Reader
+	credits   map[TokenID]credit
+	passed    map[uint64]passed // by ticket
+}
+
+// credit is how many requests are looked into at once.
+type credit struct {
+	left float64
+	at   time.Time
+}
+
+// passed is a request that an admin was asked about.
+type passed struct {
+	admin  wire.NodeID
+	back   any
+	token  TokenID
+	nonce  []byte
+	expiry time.Time
+}
+
+// NewDoor is the door of a node.
+func NewDoor(set *Set, registrar *Registrar, random io.Reader) *Door {
+	return &Door{
+		set: set, registrar: registrar, random: random,
+		credits: make(map[TokenID]credit), passed: make(map[uint64]passed),
+	}
+}
+
+// Answer is what comes of a request, in this order.
+type Answer struct {
+	Learn []Item      // for the Set, to be stored before anything is sent
+	To    wire.NodeID // if not zero: Body goes to this member in a KindPass frame
+	Body  []byte
+	Back  any    // what Receive was given with the request
+	Frame []byte // to be sent there; nil: nothing
+}
+
+// passBody is a question to an admin, or its answer.
+type passBody struct {
+	Ticket  uint64       `cbor:"1,keyasint"`
+	Token   []byte       `cbor:"2,keyasint"`
+	Request *requestBody `cbor:"3,keyasint,omitempty"`
+	Reply   *replyBody   `cbor:"4,keyasint,omitempty"`
+}
+
+// Receive takes a join request that came from an address. Back is handed back with the answer, which may come later from
+// an admin; admins are the reachable ones, best first. An error means that nothing is to be sent: whoever sent it has no
+// token, or asks too often.
+func (d *Door) Receive(now time.Time, from netip.AddrPort, back any, frame []byte, admins []wire.NodeID) (Answer, error) {
+	a, err := d.receive(now, back, frame, admins)
+	if err != nil {
+		return Answer{}, fmt.Errorf("join from %s: %w", from, err)
+	}
+	return a, nil
+}
+
+func (d *Door) receive(now time.Time, back any, frame []byte, admins []wire.NodeID) (Answer, error) {
+	r, err := parseRequest(frame)
+	if err != nil {
+		return Answer{}, err
+	}
+	i := d.set.Invitation(r.token)
+	if i == nil {
+		return Answer{}, ErrUnknownToken
+	}
+	if !d.afford(now, i) {
+		return Answer{}, ErrTooManyJoins
+	}
+	body, err := i.Key.aeads(d.set.network.ID).openRequest(frame, r)
+	if err != nil {
+		return Answer{}, err
+	}
+	a := Answer{Back: back}
+	var reply replyBody
+	switch r.part {
+	case partRecord:
+		reply, a.Learn = d.record(now, i, body.Record)
+	case partMore:
+		reply = d.another(body.Index)
+	default:
+		if !body.genuine(d.set.network.ID, i) {
+			return Answer{}, ErrSignature
+		}
+		if !d.registrar.May(now) {
+			return d.pass(now, back, r, body, admins)
+		}
+		reply, a.Learn = d.registrar.admit(now, i, &body)
+	}
+	a.Frame, err = d.reply(i, r.part, r.nonce, reply)
+	return a, err
+}
+
+func (d *Door) reply(i *Invitation, part byte, requestNonce []byte, body replyBody) ([]byte, error) {
+	var nonce [24]byte
+	if _, err := io.ReadFull(d.random, nonce[:]); err != nil {
+		return nil, fmt.Errorf("read random bytes: %w", err)
+	}
+	return i.Key.aeads(d.set.network.ID).sealReply(part, i.ID, requestNonce, nonce, body), nil
+}
+
+// record takes a newcomer's record and hands out this node's.
+func (d *Door) record(now time.Time, i *Invitation, raw []byte) (replyBody, []Item) {
+	r, err := d.set.network.VerifyRecord(raw, nil, now)
+	own := d.set.record(d.set.self)
+	if err != nil || r.Certificate.Token != i.ID || own == nil || d.set.out(r.Node()) || !d.set.believes(r.Certificate) {
+		return replyBody{Status: statusRecord}, nil
+	}
+	reply := replyBody{Record: own.raw}
+	if known := d.set.record(r.Node()); known != nil && known.Sequence >= r.Sequence {
+		return reply, nil // a repeated request: nothing is to be stored again
+	}
+	return reply, []Item{{Kind: KindRecord, Raw: raw}}
+}
+
+// another hands out the record of a member that this node has met; none if there are no more.
+func (d *Door) another(index int) replyBody {
+	met := d.set.sync.order
+	if index < 0 || index >= len(met) {
+		return replyBody{}
+	}
+	if r := d.set.record(met[index]); r != nil {
+		return replyBody{Record: r.raw}
+	}
+	return replyBody{}
+}
+
+// pass asks an admin. Whoever made the invitation is asked first; a request that is repeated goes to the next one.
+func (d *Door) pass(now time.Time, back any, r request, body requestBody, admins []wire.NodeID) (Answer, error) {
+	admins = slices.DeleteFunc(slices.Clone(admins), func(id wire.NodeID) bool { return !d.set.IsAdmin(id) })
+	if len(admins) == 0 {
+		return Answer{}, ErrNoAdmin
+	}
+	tried := 0
+	for ticket, p := range d.passed {
+		if now.After(p.expiry) {
+			delete(d.passed, ticket)
+		} else if p.token == r.token {
+			tried++
+		}
+	}
+	if len(d.passed) >= maxPassed {
+		return Answer{}, ErrTooManyJoins
+	}
+	if by := d.set.Invitation(r.token).By; slices.Contains(admins, by) {
+		admins = append([]wire.NodeID{by}, slices.DeleteFunc(admins, func(id wire.NodeID) bool { return id == by })...)
+	}
+	var b [8]byte
+	if _, err := io.ReadFull(d.random, b[:]); err != nil {
+		return Answer{}, fmt.Errorf("read random bytes: %w", err)
+	}
+	ticket := uint64(b[0])<<56 | uint64(b[1])<<48 | uint64(b[2])<<40 | uint64(b[3])<<32 |
+		uint64(b[4])<<24 | uint64(b[5])<<16 | uint64(b[6])<<8 | uint64(b[7])
+	// Two tries with each, since the first one may be lost, and two admins that sign for one newcomer are one too many.
+	admin := admins[(tried/2)%len(admins)]
+	d.passed[ticket] = passed{
+		admin: admin, back: back, token: r.token, nonce: slices.Clone(r.nonce), expiry: now.Add(passedFor),
+	}
+	return Answer{To: admin, Body: encode(passBody{Ticket: ticket, Token: r.token[:], Request: &body})}, nil
+}
+
+// Passed takes the body of a KindPass frame from a member: a question that it was asked and passes on, or the answer to
+// one that this node has passed on.
+func (d *Door) Passed(now time.Time, from wire.NodeID, body []byte) (Answer, error) {
+	var p passBody
+	if err := decode(body, wire.MaxBodyLen, &p); err != nil {
+		return Answer{}, fmt.Errorf("passed on: %w", err)
+	}
+	if len(p.Token) != len(TokenID{}) {
+		return Answer{}, fmt.Errorf("passed on: %w", ErrMalformed)
+	}
+	i := d.set.Invitation(TokenID(p.Token))
+	if i == nil {
+		return Answer{}, fmt.Errorf("passed on: %w", ErrUnknownToken)
+	}
+	switch {
+	case p.Request != nil:
+		if !d.registrar.May(now) {
+			return Answer{}, ErrNotAdmin
+		}
+		if !d.afford(now, i) {
+			return Answer{}, ErrTooManyJoins
+		}
+		reply, learn := d.registrar.admit(now, i, p.Request)
+		return Answer{Learn: learn, To: from, Body: encode(passBody{Ticket: p.Ticket, Token: p.Token, Reply: &reply})}, nil
+	case p.Reply != nil:
+		w, waiting := d.passed[p.Ticket]
+		if !waiting || w.admin != from || w.token != i.ID {
+			return Answer{}, fmt.Errorf("passed on: %w", ErrStranger)
+		}
+		delete(d.passed, p.Ticket)
+		frame, err := d.reply(i, partCertificate, w.nonce, *p.Reply)
+		return Answer{Back: w.back, Frame: frame}, err
+	}
+	return Answer{}, fmt.Errorf("passed on: %w", ErrMalformed)
+}
+
+// afford bounds the work that a token can cause. Only its holders, and who recorded them, get so far.
+func (d *Door) afford(now time.Time, i *Invitation) bool {
+	burst := float64(joinsBurst + joinsAUse*(i.Uses-1))
+	c, known := d.credits[i.ID]
+	if !known {
+		if len(d.credits) >= maxKnocks {
+			clear(d.credits)
+		}
+		c = credit{left: burst, at: now}
+	}
+	if since := now.Sub(c.at); since > 0 {
+		c.left, c.at = min(burst, c.left+since.Seconds()*float64(joinsASecond+i.Uses-1)), now
+	}
+	enough := c.left >= 1
+	if enough {
+		c.left--
+	}
+	d.credits[i.ID] = c
+	return enough
+}
