@@ -105,7 +105,7 @@ func TestClientGetsWhatTheBackendSays(t *testing.T) {
 	b := &controltest.Backend{RTT: 5 * time.Millisecond}
 	c, _, _ := client(t, b)
 	ctx := t.Context()
-	compare := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty()}
+	compare := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}), cmpopts.EquateEmpty()}
 	check := func(name string, got, want any, err error) {
 		t.Helper()
 		if err != nil {
@@ -127,7 +127,7 @@ func TestClientGetsWhatTheBackendSays(t *testing.T) {
 	token, err := c.Invite(ctx, control.InviteRequest{Name: "newton", Endpoint: "example.org:1"})
 	check("invite", token, "overlayd1-TOKEN", err)
 	check("invited", b.Invited(), []control.InviteRequest{
-		{Name: "newton", TTL: control.Duration(24 * time.Hour), Endpoint: "example.org:1"},
+		{Name: "newton", TTL: control.Duration(24 * time.Hour), Endpoint: "example.org:1", Uses: 1},
 	}, nil)
 	if err := c.Down(ctx); err != nil || !b.WentDown() {
 		t.Errorf("down: %v", err)
