@@ -9,6 +9,7 @@ import (
 	"os"
 	"unicode/utf8"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -89,18 +90,21 @@ func (p passphrase) fromFile() ([]byte, error) {
 	return bytes.TrimSuffix(bytes.TrimSuffix(text, []byte("\n")), []byte("\r")), nil
 }
 
-// ask reads one line from a terminal that does not show it. When ctx ends, the terminal is as it was before, and what
-// still waits for the line ends with the process.
+// ask reads one line from a terminal that does not show it. When ctx ends, what still waits for the line ends with the
+// process.
 func ask(ctx context.Context, terminal *os.File, question string) ([]byte, error) {
 	fd := int(terminal.Fd())
-	before, err := term.GetState(fd)
+	before, err := hide(fd)
 	if err != nil {
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
+	defer func() {
+		_ = term.Restore(fd, before)
+		_, _ = io.WriteString(terminal, "\n")
+	}()
 	if _, err := io.WriteString(terminal, question); err != nil {
 		return nil, fmt.Errorf("terminal: %w", err)
 	}
-	defer func() { _, _ = io.WriteString(terminal, "\n") }()
 	type answer struct {
 		text []byte
 		err  error
@@ -117,7 +121,21 @@ func ask(ctx context.Context, terminal *os.File, question string) ([]byte, error
 		}
 		return a.text, nil
 	case <-ctx.Done():
-		_ = term.Restore(fd, before)
 		return nil, errors.New("interrupted")
 	}
+}
+
+// hide makes a terminal not show what is typed; it comes before the question, since some type ahead. It returns how the
+// terminal was.
+func hide(fd int) (*term.State, error) {
+	before, err := term.GetState(fd)
+	if err != nil {
+		return nil, err
+	}
+	quiet, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	if err != nil {
+		return nil, err
+	}
+	quiet.Lflag &^= unix.ECHO
+	return before, unix.IoctlSetTermios(fd, unix.TCSETS, quiet)
 }
