@@ -2,6 +2,7 @@ package control
 
 import (
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -104,11 +105,10 @@ type Seed []byte
 // SeedSize is the length of a Seed in bytes.
 const SeedSize = 32
 
-// String implements fmt.Stringer.
-func (Seed) String() string { return "(root key)" }
-
-// GoString implements fmt.GoStringer.
-func (s Seed) GoString() string { return s.String() }
+// Format implements fmt.Formatter.
+func (Seed) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(seedText)) }
 
 // LogValue implements slog.LogValuer.
-func (s Seed) LogValue() slog.Value { return slog.StringValue(s.String()) }
+func (Seed) LogValue() slog.Value { return slog.StringValue(seedText) }
+
+const seedText = "(root key)"
