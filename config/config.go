@@ -39,13 +39,25 @@ type Config struct {
 	MTU       int              `mapstructure:"mtu"`       // of the TUN device, bytes
 	Endpoints []netip.AddrPort `mapstructure:"endpoints"` // published besides those that are found, at most MaxEndpoints
 	Relay     RelayMode        `mapstructure:"relay"`     // whether other members' packets may pass through this node
-	Log       Log              `mapstructure:"log"`
-	Probe     Probe            `mapstructure:"probe"`
-	Select    Select           `mapstructure:"select"`
+
+	RelayCeiling uint64            `mapstructure:"relay-ceiling"` // of what passes through for others, bit/s; 0: none
+	Subnets      []netip.Prefix    `mapstructure:"subnets"`       // advertised, each as CheckSubnet wants it; at most MaxSubnets
+	Gateways     []netip.Addr      `mapstructure:"gateway"`       // shared router addresses on attached LANs, within Subnets; at most MaxGateways
+	Labels       map[string]string `mapstructure:"labels"`        // what this node says of itself; at most MaxLabels
+
+	Log    Log    `mapstructure:"log"`
+	Probe  Probe  `mapstructure:"probe"`
+	Select Select `mapstructure:"select"`
 }
 
-// MaxEndpoints bounds Config.Endpoints.
-const MaxEndpoints = 8
+// Bounds of lists; MaxSubnets stands in subnet.go.
+const (
+	MaxEndpoints  = 8
+	MaxGateways   = 4
+	MaxLabels     = 4
+	MaxLabelKey   = 16 // bytes
+	MaxLabelValue = 32 // bytes
+)
 
 // Log says what is logged, and how.
 type Log struct {

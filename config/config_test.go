@@ -43,7 +43,7 @@ func load(t testing.TB, args, environ []string, text string) (Config, string, er
 
 func equal(t testing.TB, want, got Config) {
 	t.Helper()
-	compare := cmpopts.EquateComparable(netip.AddrPort{})
+	compare := cmpopts.EquateComparable(netip.AddrPort{}, netip.Prefix{}, netip.Addr{})
 	if diff := cmp.Diff(want, got, compare); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}
@@ -91,6 +91,8 @@ func everySetting() (values map[string]string, want Config) {
 	values = map[string]string{
 		"state": "/s", "socket": "/r/o.sock", "listen": "192.0.2.1:7000", "interface": "ov_1", "name": "belmont",
 		"mtu": "1280", "endpoints": "203.0.113.7:51871,[2001:db8::7]:51871", "relay": "never",
+		"relay-ceiling": "2.5M", "subnets": "192.168.7.0/24,fd00:7::/64", "gateway": "192.168.7.1",
+		"labels":     "site=belmont,motto=a=b c",
 		"log::level": "debug", "log::format": "json",
 		"probe::selected": "50ms", "probe::standby": "60ms", "probe::recent": "2s", "probe::idle": "26s",
 		"select::algorithm": "balanced", "select::hold": "3s", "select::margin": "4ms", "select::ratio": "0.25",
@@ -101,6 +103,10 @@ func everySetting() (values map[string]string, want Config) {
 		Endpoints: []netip.AddrPort{
 			netip.MustParseAddrPort("203.0.113.7:51871"), netip.MustParseAddrPort("[2001:db8::7]:51871"),
 		},
+		RelayCeiling: 2_500_000,
+		Subnets:      []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
+		Gateways:     []netip.Addr{netip.MustParseAddr("192.168.7.1")},
+		Labels:       map[string]string{"site": "belmont", "motto": "a=b c"},
 		Probe: Probe{
 			Selected: 50 * time.Millisecond, Standby: 60 * time.Millisecond, Recent: 2 * time.Second, Idle: 26 * time.Second,
 		},
@@ -179,7 +185,7 @@ func TestFormsOfListen(t *testing.T) {
 }
 
 func TestWhatIsCommentedOutIsAbsent(t *testing.T) {
-	c, path, err := load(t, nil, []string{"OVERLAYD_NAME="}, "probe:\n  # idle: 20s\nlog:\nname:\n")
+	c, path, err := load(t, nil, []string{"OVERLAYD_NAME="}, "probe:\n  # idle: 20s\nlog:\nname:\nlabels:\nsubnets:\nrelay-ceiling:\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,15 +336,21 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, path, err := load(t, tt.args, tt.environ, tt.file)
-			if !errors.Is(err, ErrInvalid) {
-				t.Fatalf("got %v, want an ErrInvalid", err)
-			}
-			want := "invalid configuration: " + strings.ReplaceAll(tt.want, "FILE", path)
-			if err.Error() != want {
-				t.Errorf("got  %s\nwant %s", err, want)
-			}
+			fails(t, tt.args, tt.environ, tt.file, tt.want)
 		})
+	}
+}
+
+// fails checks the sentence of one error; FILE in it stands for the path.
+func fails(t *testing.T, args, environ []string, file, want string) {
+	t.Helper()
+	_, path, err := load(t, args, environ, file)
+	if !errors.Is(err, ErrInvalid) {
+		t.Fatalf("got %v, want an ErrInvalid", err)
+	}
+	want = "invalid configuration: " + strings.ReplaceAll(want, "FILE", path)
+	if err.Error() != want {
+		t.Errorf("got  %s\nwant %s", err, want)
 	}
 }
 

@@ -164,10 +164,11 @@ func yamlError(err error) string {
 func (l *loader) checkKeys() error {
 	l.keys = map[string]bool{}
 	known := map[string]bool{}
+	lists := map[string]bool{}
 	groups := map[string]string{}
 	var names []string
 	for _, s := range settings() {
-		known[s.key] = true
+		known[s.key], lists[s.key] = true, s.list
 		names = append(names, dotted(s.key))
 		if group, key, ok := strings.Cut(s.key, keyDelimiter); ok && groups[group] == "" {
 			groups[group] = key
@@ -183,6 +184,8 @@ func (l *loader) checkKeys() error {
 		example, isGroup := groups[key]
 		outer, _, _ := strings.Cut(key, keyDelimiter)
 		switch {
+		case lists[outer]:
+			return fmt.Errorf("%q in %s takes a list: write it as [\"…\", \"…\"] on the same line", outer, l.file)
 		case known[outer]:
 			return fmt.Errorf("%q in %s takes one value: write it on the same line", outer, l.file)
 		case isGroup && l.v.Get(key) == nil:

@@ -50,6 +50,22 @@ func settings() []setting {
 			usage: "`address:port,…` to publish besides those that are found, for a port forwarded by hand",
 		},
 		{key: "relay", value: string(RelayAuto), usage: "carry packets of other members: `auto|never|always`"},
+		{
+			key:   "relay-ceiling",
+			usage: "`bits` a second that are carried for other members at most, such as 20M (default: no bound)",
+		},
+		{
+			key: "subnets", list: true,
+			usage: "`network,…` behind this node that the others may reach through it, such as 192.168.7.0/24",
+		},
+		{
+			key: "gateway", list: true,
+			usage: "`address,…` in these networks that hosts use as their router; the live one of several nodes answers for it",
+		},
+		{
+			key: "labels", list: true,
+			usage: "`key=value,…` to show beside this node's name, such as site=belmont,provider=comcast",
+		},
 		{key: "log::level", value: "info", usage: "least important level that is logged: `debug|info|warn|error`"},
 		{key: "log::format", value: string(LogText), usage: "form of the log: `text|json`"},
 		{key: "probe::selected", value: "100ms", usage: "`interval` of probes on a path that carries data"},

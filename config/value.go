@@ -3,9 +3,9 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net/netip"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,10 +36,17 @@ func decoder(dc *mapstructure.DecoderConfig) {
 
 func decode(from, to reflect.Type, data any) (any, error) {
 	if from == to {
-		return data, nil // text, or what decodeList made
+		return data, nil // text, or what was made of a list
 	}
-	if to == reflect.TypeFor[[]netip.AddrPort]() {
-		return decodeList(data)
+	switch to {
+	case reflect.TypeFor[[]netip.AddrPort]():
+		return decodeList(data, "ADDRESS:PORT", parseEndpoint)
+	case reflect.TypeFor[[]netip.Prefix]():
+		return decodeList(data, "ADDRESS/LENGTH", parseSubnet)
+	case reflect.TypeFor[[]netip.Addr]():
+		return decodeList(data, "addresses", parseGateway)
+	case reflect.TypeFor[map[string]string]():
+		return decodeLabels(data)
 	}
 	if to.Kind() == reflect.Struct && to != reflect.TypeFor[netip.AddrPort]() {
 		return data, nil // a group
@@ -55,6 +62,8 @@ func decode(from, to reflect.Type, data any) (any, error) {
 		return parseDuration(text)
 	case reflect.TypeFor[slog.Level]():
 		return parseLevel(text)
+	case reflect.TypeFor[uint64]():
+		return parseRate(text)
 	case reflect.TypeFor[int]():
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -91,38 +100,6 @@ func scalar(data any) (string, error) {
 	}
 }
 
-// decodeList takes a list, or text with commas as a variable holds it.
-func decodeList(data any) ([]netip.AddrPort, error) {
-	var items []string
-	switch v := data.(type) {
-	case nil:
-	case string:
-		items = strings.Split(v, ",")
-	case []string:
-		items = v
-	case []any:
-		for _, e := range v {
-			text, err := scalar(e)
-			if err != nil {
-				return nil, err
-			}
-			items = append(items, text)
-		}
-	default:
-		return nil, bad("", "a list of ADDRESS:PORT belongs here")
-	}
-	var list []netip.AddrPort
-	for _, item := range items {
-		ap, err := netip.ParseAddrPort(strings.TrimSpace(item))
-		if err != nil || ap.Addr().IsUnspecified() || ap.Port() == 0 {
-			return nil, bad("", "%q is not ADDRESS:PORT, such as 203.0.113.7:%d or [2001:db8::7]:%d",
-				item, DefaultPort, DefaultPort)
-		}
-		list = append(list, netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()))
-	}
-	return list, nil
-}
-
 // parseListen reads ADDRESS:PORT or :PORT; without an address it is the unspecified one of IPv6, which stands for every
 // address of both families.
 func parseListen(text string) (netip.AddrPort, error) {
@@ -136,6 +113,39 @@ func parseListen(text string) (netip.AddrPort, error) {
 			text, DefaultPort, DefaultPort)
 	}
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port()), nil
+}
+
+// maxRate is far beyond any link; minRate is below what carries one full packet a second.
+const (
+	minRate = 10_000
+	maxRate = 1e12
+)
+
+// parseRate reads bits a second; empty is 0, no bound.
+func parseRate(text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	number, unit := text, 1.0
+	switch last := len(text) - 1; text[last] {
+	case 'k', 'K':
+		number, unit = text[:last], 1e3
+	case 'M':
+		number, unit = text[:last], 1e6
+	case 'G':
+		number, unit = text[:last], 1e9
+	}
+	f, err := strconv.ParseFloat(number, 64)
+	rate := f * unit
+	switch {
+	case err != nil || math.IsNaN(rate):
+		return 0, bad("", "%q is not bits a second, such as 20M: a number and at most one of k, M, G", text)
+	case rate == 0:
+		return 0, nil
+	case rate < minRate || rate > maxRate:
+		return 0, bad("", "%q is out of range: choose 10k to 1000G bits a second, or 0 for no bound", text)
+	}
+	return uint64(math.Round(rate)), nil
 }
 
 func parseDuration(text string) (time.Duration, error) {
@@ -171,89 +181,4 @@ func oneOf[T ~string](text string, allowed ...T) (T, error) {
 		return "", bad("", "%q is not known: take %s", text, words[0])
 	}
 	return "", bad("", "%q is not %s or %s", text, strings.Join(words[:last], ", "), words[last])
-}
-
-// Bounds of single settings.
-const (
-	minMTU       = 1280 // the least that IPv6 allows (RFC 8200, section 5)
-	maxMTU       = 65000
-	maxSocketLen = 107 // sun_path of unix(7) less its final zero
-	maxIfnameLen = 15  // IFNAMSIZ less its final zero
-	minInterval  = 10 * time.Millisecond
-	maxInterval  = 5 * time.Minute
-	minHold      = 100 * time.Millisecond
-	maxHold      = time.Minute
-	minMargin    = 100 * time.Microsecond
-	maxMargin    = time.Second
-	minRatio     = 0.01
-	maxRatio     = 1
-)
-
-var nodeName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-
-// check holds a decoded Config against its bounds.
-func check(c *Config) error {
-	switch {
-	case c.State == "":
-		return bad("state", "a directory is needed")
-	case c.Socket == "" || len(c.Socket) > maxSocketLen:
-		return bad("socket", "a path of 1 to %d bytes is needed, this has %d", maxSocketLen, len(c.Socket))
-	case !validInterface(c.Interface):
-		return bad("interface", "%q is no name for an interface: take 1 to %d letters, digits, - or _",
-			c.Interface, maxIfnameLen)
-	case c.Name != "" && !nodeName.MatchString(c.Name):
-		return bad("name", "%q is no name for a node: take up to 63 small letters, digits and inner hyphens", c.Name)
-	case c.MTU < minMTU || c.MTU > maxMTU:
-		return bad("mtu", "%d is out of range: choose %d to %d", c.MTU, minMTU, maxMTU)
-	case len(c.Endpoints) > MaxEndpoints:
-		return bad("endpoints", "%d are too many: give at most %d", len(c.Endpoints), MaxEndpoints)
-	case !(c.Select.Ratio >= minRatio && c.Select.Ratio <= maxRatio): // also catches NaN
-		return bad("select::ratio", "%g is out of range: choose %g to %g", c.Select.Ratio, minRatio, float64(maxRatio))
-	}
-	if err := checkRange("select::hold", c.Select.Hold, minHold, maxHold); err != nil {
-		return err
-	}
-	if err := checkRange("select::margin", c.Select.Margin, minMargin, maxMargin); err != nil {
-		return err
-	}
-	return checkIntervals(c.Probe)
-}
-
-func checkIntervals(p Probe) error {
-	rows := []struct {
-		key string
-		d   time.Duration
-	}{
-		{"probe::selected", p.Selected}, {"probe::standby", p.Standby}, {"probe::recent", p.Recent}, {"probe::idle", p.Idle},
-	}
-	for i, r := range rows {
-		if err := checkRange(r.key, r.d, minInterval, maxInterval); err != nil {
-			return err
-		}
-		if i > 0 && r.d < rows[i-1].d {
-			return bad(r.key, "%v is shorter than %s, which is %v: make it at least as long",
-				r.d, dotted(rows[i-1].key), rows[i-1].d)
-		}
-	}
-	return nil
-}
-
-func checkRange(key string, d, least, most time.Duration) error {
-	if d < least || d > most {
-		return bad(key, "%v is out of range: choose %v to %v", d, least, most)
-	}
-	return nil
-}
-
-func validInterface(name string) bool {
-	if name == "" || len(name) > maxIfnameLen {
-		return false
-	}
-	for _, r := range name {
-		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-		if !letter && !(r >= '0' && r <= '9') && r != '-' && r != '_' {
-			return false
-		}
-	}
-	return true
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"overlayd/internal/control"
 )
 
 // downTimeout bounds how long down waits for the daemon to end.
@@ -18,25 +21,30 @@ func newDown(s *session) *cobra.Command {
 		Short: "Stop the daemon, and wait until it has ended",
 		Args:  args(0, 0, "no argument"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			status, err := s.client.Status(ctx)
-			if err != nil {
-				return err
-			}
-			// The process is held by a descriptor before it is asked to end, so that no other can take its number.
-			process, err := unix.PidfdOpen(status.PID, 0)
-			if err == nil {
-				defer unix.Close(process)
-			}
-			if downErr := s.client.Down(ctx); downErr != nil {
-				return downErr
-			}
-			if err != nil {
-				return nil // it runs where it cannot be seen, such as in another container
-			}
-			return waitForEnd(process, status.PID)
+			_, err := s.untilItEnds(cmd.Context(), func() error { return s.client.Down(cmd.Context()) })
+			return err
 		},
 	}
+}
+
+// untilItEnds asks the daemon for something that makes it stop, and waits until it has. It returns what the node was.
+func (s *session) untilItEnds(ctx context.Context, ask func() error) (control.Status, error) {
+	status, err := s.client.Status(ctx)
+	if err != nil {
+		return status, err
+	}
+	// The process is held by a descriptor before it is asked to end, so that no other can take its number.
+	process, err := unix.PidfdOpen(status.PID, 0)
+	if err == nil {
+		defer unix.Close(process)
+	}
+	if askErr := ask(); askErr != nil {
+		return status, askErr
+	}
+	if err != nil {
+		return status, nil // it runs where it cannot be seen, such as in another container
+	}
+	return status, waitForEnd(process, status.PID)
 }
 
 // waitForEnd returns when a process has ended: its descriptor is then readable (pidfd_open(2)).

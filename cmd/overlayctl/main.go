@@ -19,15 +19,15 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	status := run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
 
 // run is the whole command: it returns the exit status, 0, 1 if it failed or 2 if it was called wrongly. An error is
 // one sentence on stderr.
-func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	root := newRoot(&session{screen: newScreen(stdout, environ), stderr: stderr}, environ)
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot(&session{screen: newScreen(stdout, environ), stdin: stdin, stderr: stderr}, environ)
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -50,6 +50,7 @@ type session struct {
 	format string
 	client *control.Client
 	screen *screen
+	stdin  io.Reader
 	stderr io.Writer
 }
 
@@ -89,7 +90,9 @@ func newRoot(s *session, environ []string) *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.StringVar(&s.socket, "socket", defaultSocket(environ), "`path` of the daemon's control socket")
 	flags.StringVarP(&s.format, "output", "o", formatTable, "`form` of what is printed: table or json")
-	root.AddCommand(newInvite(s), newStatus(s), newPeers(s), newPaths(s), newPing(s), newDown(s))
+	root.AddCommand(newStatus(s), newPeers(s), newPaths(s), newPing(s), newDown(s))
+	root.AddCommand(newMembers(s), newInvite(s), newRevoke(s), newReinstate(s), newRevoked(s), newLeave(s))
+	root.AddCommand(newAdmin(s), newSubnet(s), newRootKey(s))
 	return root
 }
 

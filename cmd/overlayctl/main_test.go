@@ -21,7 +21,7 @@ func ctl(t testing.TB, b control.Backend, args ...string) (status int, stdout, s
 	socket, stop := controltest.Serve(t, b)
 	defer stop()
 	var out, err bytes.Buffer
-	status = run(t.Context(), append([]string{"--socket", socket}, args...), nil, &out, &err)
+	status = run(t.Context(), append([]string{"--socket", socket}, args...), nil, strings.NewReader(""), &out, &err)
 	return status, out.String(), err.String()
 }
 
@@ -114,7 +114,7 @@ func TestWatchPrintsOneLineEachTimeInJSON(t *testing.T) {
 	out := &lines{after: 3, then: cancel}
 	var stderr bytes.Buffer
 	args := []string{"--socket", socket, "-o", "json", "paths", "boston", "--watch", "--interval", "1ms"}
-	if status := run(ctx, args, nil, out, &stderr); status != 0 {
+	if status := run(ctx, args, nil, nil, out, &stderr); status != 0 {
 		t.Errorf("status %d: %s", status, stderr.String())
 	}
 	for line := range strings.Lines(out.String()) {
@@ -129,7 +129,7 @@ func TestWatchEndsWithTheDaemon(t *testing.T) {
 	socket, stop := controltest.Serve(t, &controltest.Backend{})
 	out := &lines{after: 1, then: func() { go stop() }}
 	var stderr bytes.Buffer
-	status := run(t.Context(), []string{"--socket", socket, "paths", "-w"}, nil, out, &stderr)
+	status := run(t.Context(), []string{"--socket", socket, "paths", "-w"}, nil, nil, out, &stderr)
 	want := "overlayctl: daemon not running: overlayd on " + socket + " has stopped\n"
 	if status != 1 || stderr.String() != want {
 		t.Errorf("status %d, %q", status, stderr.String())
@@ -157,18 +157,23 @@ func (l *lines) String() string { return l.text.String() }
 
 func TestStatusDescribesTheNode(t *testing.T) {
 	prints(t, &controltest.Backend{}, `
-node        belmont (0102030405060708090a0b0c0d0e0f10)
-network     charles (ffeeddccbbaa99887766554433221100)
-addresses   10.71.0.1, fd00:71::1
-interface   overlay0, MTU 1400
-listen      [::]:51871
-endpoints   192.0.2.1:51871
-members     3: belmont, boston, cambridge
-admin       yes
-relay       auto
-version     v1
-up          1h30m
-tx_packets  12
+node         belmont (0102030405060708090a0b0c0d0e0f10)
+network      charles (ffeeddccbbaa99887766554433221100)
+addresses    10.71.0.1, fd00:71::1
+interface    overlay0, MTU 1400
+listen       [::]:51871
+endpoints    192.0.2.1:51871
+members      3: belmont, boston, cambridge
+admin        yes
+root key     yes
+relay        auto, at most 20 Mbit/s
+subnets      192.168.7.0/24
+labels       provider=comcast, site=belmont
+certificate  good for 90d00h
+digest       00ff
+version      v1
+up           1h30m
+tx_packets   12
 `, "status")
 }
 
@@ -184,16 +189,6 @@ func TestPeersAreListed(t *testing.T) {
 	if got, want := strings.Fields(rows[2]), "cambridge dead 10.71.0.2 - - 0 B 0 B yes -"; strings.Join(got, " ") != want {
 		t.Errorf("second row %q", got)
 	}
-}
-
-func TestInvitePrintsTheTokenAlone(t *testing.T) {
-	b := &controltest.Backend{}
-	prints(t, b, "overlayd1-TOKEN\n", "invite", "--name", "newton", "--ttl", "90m", "--endpoint", "example.org:1")
-	want := control.InviteRequest{Name: "newton", TTL: control.Duration(90 * time.Minute), Endpoint: "example.org:1"}
-	if got := b.Invited(); len(got) != 1 || got[0] != want {
-		t.Errorf("asked for %+v", got)
-	}
-	prints(t, b, "{\n  \"token\": \"overlayd1-TOKEN\"\n}\n", "invite", "-o", "json")
 }
 
 func TestPingPrintsALineAnAnswerAndASummary(t *testing.T) {
@@ -248,7 +243,7 @@ func TestPingGoesOnUntilInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out := &lines{after: 3, then: cancel}
 	args := []string{"--socket", socket, "ping", "boston", "-c", "0", "-i", "1ms"}
-	if status := run(ctx, args, nil, out, &bytes.Buffer{}); status != 0 {
+	if status := run(ctx, args, nil, nil, out, &bytes.Buffer{}); status != 0 {
 		t.Errorf("status %d", status)
 	}
 	if !strings.Contains(out.String(), "--- boston ---\n3 sent, 3 answered") {
@@ -318,13 +313,6 @@ func TestErrorsAreOneSentence(t *testing.T) {
 		{"odd count", nil, []string{"ping", "x", "-c", "-1"}, 2, "--count -1 is less than nothing: take 0 to go on until interrupted"},
 		{"odd interval", nil, []string{"ping", "x", "-i", "0s"}, 2, "--interval 0s is not a time to wait: take 1s"},
 		{"odd watch", nil, []string{"paths", "-w", "--interval", "0s"}, 2, "--interval 0s is not a time to wait: take 1s"},
-		{"odd ttl", nil, []string{"invite", "--ttl", "-1h"}, 2, "--ttl -1h0m0s is not a time that a token can live: take 24h"},
-		{
-			"odd endpoint", nil,
-			[]string{"invite", "--endpoint", "host"},
-			2,
-			`--endpoint "host" is not HOST:PORT, such as belmont.example.org:51871`,
-		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			status, stdout, stderr := ctl(t, &controltest.Backend{Failure: tt.failure}, tt.args...)
@@ -338,7 +326,7 @@ func TestErrorsAreOneSentence(t *testing.T) {
 func TestWithoutDaemonItSaysHowToStartOne(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "o.sock")
 	var out, stderr bytes.Buffer
-	status := run(t.Context(), []string{"status"}, []string{"OVERLAYD_SOCKET=" + socket}, &out, &stderr)
+	status := run(t.Context(), []string{"status"}, []string{"OVERLAYD_SOCKET=" + socket}, nil, &out, &stderr)
 	want := "overlayctl: daemon not running: no overlayd answers on " + socket +
 		": start one with `sudo overlayd up`, or name its socket with --socket\n"
 	if status != 1 || out.Len() != 0 || stderr.String() != want {

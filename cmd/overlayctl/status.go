@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +36,7 @@ func statusText(v control.Status) string {
 	for i, m := range v.Members {
 		names[i] = m.Name
 	}
+	uptime := time.Duration(v.Uptime * float64(time.Second))
 	rows := [][2]string{
 		{"node", fmt.Sprintf("%s (%s)", v.Node, v.ID)},
 		{"network", fmt.Sprintf("%s (%s)", v.Network, v.NetworkID)},
@@ -44,9 +46,17 @@ func statusText(v control.Status) string {
 		{"endpoints", join(v.Endpoints, ", ")},
 		{"members", fmt.Sprintf("%d: %s", len(names), strings.Join(names, ", "))},
 		{"admin", yes(v.Admin)},
-		{"relay", v.Relay},
+		{"root key", yes(v.Root)},
+		{"relay", relays(v.Relay, v.Ceiling)},
+		{"subnets", join(v.Subnets, ", ")},
+		{"labels", labels(v.Labels)},
+		{"certificate", certificate(v.Started.Add(uptime), v.Expires)},
+		{"digest", cmp.Or(v.Digest, none)},
 		{"version", v.Version},
-		{"up", short(time.Duration(v.Uptime * float64(time.Second)))},
+		{"up", short(uptime)},
+	}
+	for _, conflict := range v.Conflicts {
+		rows = append(rows, [2]string{"conflict", conflict})
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Counters)) {
 		if n := v.Counters[name]; n != 0 {

@@ -87,8 +87,72 @@ func (c *Client) Watch(ctx context.Context, q PathsQuery, interval time.Duration
 
 // Invite makes a token.
 func (c *Client) Invite(ctx context.Context, r InviteRequest) (string, error) {
-	body, err := call[inviteBody](ctx, c, http.MethodPost, "/v1/invite", r)
+	body, err := call[tokenBody](ctx, c, http.MethodPost, "/v1/invite", r)
 	return body.Token, err
+}
+
+// Members lists the whole network.
+func (c *Client) Members(ctx context.Context) ([]Member, error) {
+	body, err := call[membersBody](ctx, c, http.MethodGet, "/v1/members", nil)
+	return body.Members, err
+}
+
+// Invites lists the tokens that are still good.
+func (c *Client) Invites(ctx context.Context) ([]Invite, error) {
+	body, err := call[invitesBody](ctx, c, http.MethodGet, "/v1/invites", nil)
+	return body.Invites, err
+}
+
+// CancelInvite voids a token.
+func (c *Client) CancelInvite(ctx context.Context, id string) (Invite, error) {
+	return call[Invite](ctx, c, http.MethodPost, "/v1/invites/cancel", idBody{id})
+}
+
+// Revoke puts a node out of the network.
+func (c *Client) Revoke(ctx context.Context, r RevokeRequest) (RevokeResult, error) {
+	return call[RevokeResult](ctx, c, http.MethodPost, "/v1/revoke", r)
+}
+
+// Reinstate takes a node back.
+func (c *Client) Reinstate(ctx context.Context, node string) (RevokeResult, error) {
+	return call[RevokeResult](ctx, c, http.MethodPost, "/v1/reinstate", nodeBody{node})
+}
+
+// Revoked lists who was put out or left.
+func (c *Client) Revoked(ctx context.Context) ([]Revoked, error) {
+	body, err := call[revokedBody](ctx, c, http.MethodGet, "/v1/revoked", nil)
+	return body.Revoked, err
+}
+
+// SetAdmin makes a node an admin, or one no more.
+func (c *Client) SetAdmin(ctx context.Context, r AdminRequest) error {
+	return c.post(ctx, "/v1/admin", r)
+}
+
+// SetSubnet lets a node advertise a network, or no more.
+func (c *Client) SetSubnet(ctx context.Context, r SubnetRequest) error {
+	return c.post(ctx, "/v1/subnets", r)
+}
+
+// Leave makes the node leave the network, and returns when the daemon has agreed to stop.
+func (c *Client) Leave(ctx context.Context, force bool) error {
+	return c.post(ctx, "/v1/leave", forceBody{force})
+}
+
+// ExportRoot is the network's root key.
+func (c *Client) ExportRoot(ctx context.Context) (Seed, error) {
+	body, err := call[seedBody](ctx, c, http.MethodPost, "/v1/root/export", struct{}{})
+	return body.Seed, err
+}
+
+// RestoreRoot gives the node the network's root key.
+func (c *Client) RestoreRoot(ctx context.Context, seed Seed) error {
+	return c.post(ctx, "/v1/root/restore", seedBody{seed})
+}
+
+// ForgetRoot takes the root key off the node.
+func (c *Client) ForgetRoot(ctx context.Context, force bool) error {
+	return c.post(ctx, "/v1/root/forget", forceBody{force})
 }
 
 // Ping measures one round trip.
@@ -97,8 +161,11 @@ func (c *Client) Ping(ctx context.Context, r PingRequest) (PingResult, error) {
 }
 
 // Down asks the daemon to stop, and returns when it has agreed.
-func (c *Client) Down(ctx context.Context) error {
-	_, err := call[struct{}](ctx, c, http.MethodPost, "/v1/down", struct{}{})
+func (c *Client) Down(ctx context.Context) error { return c.post(ctx, "/v1/down", struct{}{}) }
+
+// post is one request whose answer says nothing.
+func (c *Client) post(ctx context.Context, path string, body any) error {
+	_, err := call[struct{}](ctx, c, http.MethodPost, path, body)
 	return err
 }
 

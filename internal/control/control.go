@@ -5,7 +5,19 @@
 //	GET  /v1/peers                         {"peers": [Peer, …]}
 //	GET  /v1/paths?peer=NAME               Paths
 //	GET  /v1/paths?watch=1s&peer=NAME      Paths, one a line, until the client leaves (NDJSON)
+//	GET  /v1/members                       {"members": [Member, …]}
+//	GET  /v1/invites                       {"invites": [Invite, …]}
+//	GET  /v1/revoked                       {"revoked": [Revoked, …]}
 //	POST /v1/invite  InviteRequest         {"token": "…"}
+//	POST /v1/invites/cancel {"id": "…"}    Invite
+//	POST /v1/revoke  RevokeRequest         RevokeResult
+//	POST /v1/reinstate {"node": "…"}       RevokeResult
+//	POST /v1/admin   AdminRequest          {}
+//	POST /v1/subnets SubnetRequest         {}
+//	POST /v1/leave   {"force": false}      {}
+//	POST /v1/root/export                   {"seed": "base64"}   these three not for the socket's group
+//	POST /v1/root/restore {"seed": "…"}    {}
+//	POST /v1/root/forget {"force": false}  {}
 //	POST /v1/ping    PingRequest           PingResult
 //	POST /v1/down                          {}
 //
@@ -32,8 +44,38 @@ type Backend interface {
 	Peers(ctx context.Context) ([]Peer, error)
 	// Paths tells how packets go to every peer, by name, or to the one that the query names (ErrUnknownPeer).
 	Paths(ctx context.Context, q PathsQuery) (Paths, error)
-	// Invite makes a token that lets one node join (ErrNotAdmin).
+	// Members lists the whole network, this node among it, by name.
+	Members(ctx context.Context) ([]Member, error)
+	// Invite makes a token that lets nodes join (ErrNotAdmin). What it asks for is within its bounds.
 	Invite(ctx context.Context, r InviteRequest) (token string, err error)
+	// Invites lists the tokens that are still good, whoever made them, the first to expire first.
+	Invites(ctx context.Context) ([]Invite, error)
+	// CancelInvite voids the one token whose identifier begins so, and returns it (ErrNotAdmin, ErrUnknownInvite;
+	// ErrConflict if several do).
+	CancelInvite(ctx context.Context, id string) (Invite, error)
+	// Revoke puts a node out of the network (ErrNotAdmin, ErrUnknownPeer, ErrRevoked if it is out already; ErrNotRoot to
+	// annul, or if the root key signed what is to be undone; ErrConflict for this node itself, which can leave).
+	Revoke(ctx context.Context, r RevokeRequest) (RevokeResult, error)
+	// Reinstate takes a node back, by name or identifier, that was put out (ErrNotRoot, ErrUnknownPeer; ErrConflict if
+	// it is not out).
+	Reinstate(ctx context.Context, node string) (RevokeResult, error)
+	// Revoked lists who was put out or left, the latest first.
+	Revoked(ctx context.Context) ([]Revoked, error)
+	// SetAdmin makes a node an admin or takes that from it (ErrNotRoot, ErrUnknownPeer, ErrRevoked).
+	SetAdmin(ctx context.Context, r AdminRequest) error
+	// SetSubnet lets a node advertise a network or takes that from it (ErrNotAdmin, ErrUnknownPeer, ErrRevoked).
+	SetSubnet(ctx context.Context, r SubnetRequest) error
+	// Leave tells the others that this node has left, forgets its membership and stops the daemon, without waiting for
+	// its end. Without force it refuses to if this node holds the root key or is the only admin (ErrConflict).
+	Leave(ctx context.Context, force bool) error
+	// ExportRoot is the root key (ErrNotRoot). The caller owns the bytes, and clears them.
+	ExportRoot(ctx context.Context) (Seed, error)
+	// RestoreRoot keeps the root key on this node from now on (ErrConflict if it is that of another network). It has
+	// SeedSize bytes, and stays the caller's.
+	RestoreRoot(ctx context.Context, seed Seed) error
+	// ForgetRoot removes the root key from this node (ErrNotRoot). Without force it refuses to unless the key was
+	// exported since the daemon started (ErrConflict).
+	ForgetRoot(ctx context.Context, force bool) error
 	// Ping measures one round trip (ErrUnknownPeer, ErrNoPath, ErrNoAnswer).
 	Ping(ctx context.Context, r PingRequest) (PingResult, error)
 	// Down asks the daemon to stop, and does not wait for it.
@@ -106,6 +148,9 @@ const (
 	StateSuspect   State = "suspect"   // an answer is overdue
 	StateDead      State = "dead"      // does not deliver
 	StateCandidate State = "candidate" // has never answered
+
+	StateSelf State = "self" // a Member: this node itself
+	StateIdle State = "idle" // a Member: nothing flows, so that no contact is kept
 )
 
 // Role is what a path is used for.
@@ -127,24 +172,22 @@ type Status struct {
 	Interface string               `json:"interface"`
 	MTU       int                  `json:"mtu"` // bytes
 	Listen    netip.AddrPort       `json:"listen"`
-	Endpoints List[netip.AddrPort] `json:"endpoints"` // published: where peers may reach this node
-	Members   List[Member]         `json:"members"`   // all of the network, this node among them, by name
-	Admin     bool                 `json:"admin"`     // may invite
-	Relay     string               `json:"relay"`     // auto, never or always
+	Endpoints List[netip.AddrPort] `json:"endpoints"`   // published: where peers may reach this node
+	Members   List[Member]         `json:"members"`     // all of the network, this node among them, by name
+	Admin     bool                 `json:"admin"`       // may invite
+	Root      bool                 `json:"root"`        // holds the network's root key
+	Relay     string               `json:"relay"`       // auto, never or always
+	Ceiling   uint64               `json:"ceiling_bps"` // relayed for others at most, bit/s; 0: none
+	Subnets   List[netip.Prefix]   `json:"subnets"`     // advertised
+	Labels    Labels               `json:"labels"`
+	Expires   time.Time            `json:"expires,omitzero"` // this node's certificate, if it is not renewed
+	Conflicts List[string]         `json:"conflicts"`        // sentences: claims of this node that do not stand, and why
+	Digest    string               `json:"digest"`           // of all that is known of the network: equal on two nodes that know the same
 	Version   string               `json:"version"`
 	PID       int                  `json:"pid"`
 	Started   time.Time            `json:"started"`
 	Uptime    float64              `json:"uptime_s"` // seconds
 	Counters  map[string]uint64    `json:"counters"` // since the start
-}
-
-// Member is one node of the network.
-type Member struct {
-	Name      string           `json:"name"`
-	ID        string           `json:"id"`
-	Addresses List[netip.Addr] `json:"addresses"`
-	Admin     bool             `json:"admin"`
-	Relay     bool             `json:"relay"` // consents to relay
 }
 
 // Peer is another node, and what passed between it and this one.
@@ -220,13 +263,6 @@ type Term struct {
 	Name string `json:"name"` // such as rtt, jitter, loss, relay
 	Cost Cost   `json:"cost"`
 	Why  string `json:"why,omitempty"` // the figure behind it
-}
-
-// InviteRequest asks for a token.
-type InviteRequest struct {
-	Name     string   `json:"name,omitempty"`     // that the newcomer must take; empty: its own choice
-	TTL      Duration `json:"ttl"`                // how long the token is good for
-	Endpoint string   `json:"endpoint,omitempty"` // HOST:PORT where the newcomer finds this node, before all known ones
 }
 
 // PingRequest asks for one round trip.

@@ -105,7 +105,7 @@ func TestClientGetsWhatTheBackendSays(t *testing.T) {
 	b := &controltest.Backend{RTT: 5 * time.Millisecond}
 	c, _, _ := client(t, b)
 	ctx := t.Context()
-	compare := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}), cmpopts.EquateEmpty()}
+	compare := cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{}, netip.Prefix{}), cmpopts.EquateEmpty()}
 	check := func(name string, got, want any, err error) {
 		t.Helper()
 		if err != nil {
@@ -127,7 +127,7 @@ func TestClientGetsWhatTheBackendSays(t *testing.T) {
 	token, err := c.Invite(ctx, control.InviteRequest{Name: "newton", Endpoint: "example.org:1"})
 	check("invite", token, "overlayd1-TOKEN", err)
 	check("invited", b.Invited(), []control.InviteRequest{
-		{Name: "newton", TTL: control.Duration(24 * time.Hour), Endpoint: "example.org:1"},
+		{Name: "newton", TTL: control.Duration(24 * time.Hour), Endpoint: "example.org:1", Uses: 1},
 	}, nil)
 	if err := c.Down(ctx); err != nil || !b.WentDown() {
 		t.Errorf("down: %v", err)
@@ -158,7 +158,8 @@ func TestPingWithoutAnswerEndsInTime(t *testing.T) {
 
 func TestErrorsKeepTheirWordsAndTheirMeaning(t *testing.T) {
 	for _, sentinel := range []error{
-		control.ErrUnknownPeer, control.ErrNotAdmin, control.ErrNoPath, control.ErrNoAnswer,
+		control.ErrUnknownPeer, control.ErrUnknownInvite, control.ErrNotAdmin, control.ErrNotRoot, control.ErrRevoked,
+		control.ErrNoPath, control.ErrNoAnswer,
 	} {
 		b := &controltest.Backend{Failure: fmt.Errorf("%w: try another", sentinel)}
 		c, _, _ := client(t, b)
@@ -167,12 +168,14 @@ func TestErrorsKeepTheirWordsAndTheirMeaning(t *testing.T) {
 			t.Errorf("%v came back as %v", sentinel, err)
 		}
 	}
-	c, _, _ := client(t, &controltest.Backend{Failure: fmt.Errorf("%w: no such name", control.ErrBadRequest)})
-	_, err := c.Invite(t.Context(), control.InviteRequest{})
-	if !errors.Is(err, control.ErrBadRequest) || err.Error() != "no such name" {
-		t.Errorf("a bad request came back as %v", err)
+	for _, sentinel := range []error{control.ErrBadRequest, control.ErrConflict} {
+		c, _, _ := client(t, &controltest.Backend{Failure: fmt.Errorf("%w: no such name", sentinel)})
+		_, err := c.Invite(t.Context(), control.InviteRequest{})
+		if !errors.Is(err, sentinel) || err.Error() != "no such name" {
+			t.Errorf("%v came back as %v", sentinel, err)
+		}
 	}
-	c, _, _ = client(t, &controltest.Backend{Failure: errors.New("odd")})
+	c, _, _ := client(t, &controltest.Backend{Failure: errors.New("odd")})
 	if _, err := c.Status(t.Context()); err == nil || err.Error() != "odd" {
 		t.Errorf("got %v", err)
 	}

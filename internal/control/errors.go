@@ -9,11 +9,15 @@ import (
 
 // What a Backend's errors wrap, and a Client's after them.
 var (
-	ErrBadRequest  = errors.New("bad request")
-	ErrUnknownPeer = errors.New("no such peer")
-	ErrNotAdmin    = errors.New("not an admin node")
-	ErrNoPath      = errors.New("no such path")
-	ErrNoAnswer    = errors.New("no answer")
+	ErrBadRequest    = errors.New("bad request")
+	ErrUnknownPeer   = errors.New("no such peer")
+	ErrUnknownInvite = errors.New("no such invitation")
+	ErrNotAdmin      = errors.New("not an admin node")
+	ErrNotRoot       = errors.New("not without the root key")
+	ErrRevoked       = errors.New("revoked")
+	ErrConflict      = errors.New("conflict") // what is asked for does not go with what is
+	ErrNoPath        = errors.New("no such path")
+	ErrNoAnswer      = errors.New("no answer")
 )
 
 // What a Client, or Listen, fails with by itself.
@@ -28,7 +32,11 @@ func rows() []errorRow {
 	return []errorRow{
 		{ErrBadRequest, "bad-request", http.StatusBadRequest},
 		{ErrUnknownPeer, "unknown-peer", http.StatusNotFound},
+		{ErrUnknownInvite, "unknown-invite", http.StatusNotFound},
 		{ErrNotAdmin, "not-admin", http.StatusForbidden},
+		{ErrNotRoot, "not-root", http.StatusForbidden},
+		{ErrRevoked, "revoked", http.StatusGone},
+		{ErrConflict, "conflict", http.StatusConflict},
 		{ErrNoPath, "no-path", http.StatusConflict},
 		{ErrNoAnswer, "no-answer", http.StatusGatewayTimeout},
 		{ErrPermission, "permission", http.StatusForbidden},
@@ -48,11 +56,13 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-// describe is an error as it goes to the client. That a request was bad is said by the code, not once more in words.
+// describe is an error as it goes to the client. That a request was bad, or in conflict with what is, is said by the
+// code, not once more in words.
 func describe(err error) (failure, int) {
 	for _, r := range rows() {
 		if errors.Is(err, r.sentinel) {
 			text := strings.TrimPrefix(err.Error(), ErrBadRequest.Error()+": ")
+			text = strings.TrimPrefix(text, ErrConflict.Error()+": ")
 			return failure{Code: r.code, Error: text}, r.status
 		}
 	}

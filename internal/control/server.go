@@ -108,7 +108,7 @@ func (s *Server) handler(g guard) http.Handler {
 		return peersBody{Peers: peers}, err
 	}))
 	mux.HandleFunc("GET /v1/paths", s.paths)
-	mux.Handle("POST /v1/invite", answer(s.invite))
+	s.manage(mux, g)
 	mux.Handle("POST /v1/ping", answer(s.ping))
 	mux.Handle("POST /v1/down", answer(func(ctx context.Context, r *http.Request, _ []byte) (any, error) {
 		s.log.Info("asked to stop", who(r)...)
@@ -117,13 +117,18 @@ func (s *Server) handler(g guard) http.Handler {
 	mux.Handle("/", answer(func(_ context.Context, r *http.Request, _ []byte) (any, error) {
 		return nil, fmt.Errorf("%w: there is no %s %s", ErrBadRequest, r.Method, r.URL.Path)
 	}))
+	return s.guarded(g.allows, "run as root, or as a member of the socket's group", mux)
+}
+
+// guarded refuses those whom a guard does not let through, and tells them what to do.
+func (s *Server) guarded(lets func(credentials) bool, advice string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, ok := credentialsFrom(r.Context()); !ok || !g.allows(c) {
+		if c, ok := credentialsFrom(r.Context()); !ok || !lets(c) {
 			s.log.Warn("control request refused", who(r)...)
-			fail(w, fmt.Errorf("%w: run as root, or as a member of the socket's group", ErrPermission))
+			fail(w, fmt.Errorf("%w: %s", ErrPermission, advice))
 			return
 		}
-		mux.ServeHTTP(w, r)
+		h.ServeHTTP(w, r)
 	})
 }
 
@@ -135,28 +140,6 @@ func who(r *http.Request) []any {
 
 type peersBody struct {
 	Peers List[Peer] `json:"peers"`
-}
-
-type inviteBody struct {
-	Token string `json:"token"`
-}
-
-func (s *Server) invite(ctx context.Context, r *http.Request, body []byte) (any, error) {
-	var req InviteRequest
-	if err := parseBody(body, &req); err != nil {
-		return nil, err
-	}
-	if req.TTL == 0 {
-		req.TTL = Duration(defaultTTL)
-	}
-	if req.TTL < 0 || time.Duration(req.TTL) > maxTTL {
-		return nil, fmt.Errorf("%w: a token lives longer than nothing and at most %v", ErrBadRequest, maxTTL)
-	}
-	token, err := s.backend.Invite(ctx, req)
-	if err == nil {
-		s.log.Info("invited", append(who(r), "name", req.Name, "ttl", time.Duration(req.TTL))...)
-	}
-	return inviteBody{Token: token}, err
 }
 
 func (s *Server) ping(ctx context.Context, _ *http.Request, body []byte) (any, error) {

@@ -19,6 +19,7 @@ type Backend struct {
 	mu       sync.Mutex    // guards all below
 	invited  []control.InviteRequest
 	pinged   []control.PingRequest
+	calls    []Call
 	down     bool
 	switches int
 }
@@ -67,12 +68,11 @@ func (b *Backend) Status(context.Context) (control.Status, error) {
 		Addresses: addrs("10.71.0.1", "fd00:71::1"), Interface: "overlay0", MTU: 1400,
 		Listen:    netip.MustParseAddrPort("[::]:51871"),
 		Endpoints: control.List[netip.AddrPort]{netip.MustParseAddrPort("192.0.2.1:51871")},
-		Members: control.List[control.Member]{
-			{Name: "belmont", ID: "01", Addresses: addrs("10.71.0.1"), Admin: true, Relay: true},
-			{Name: "boston", ID: "03", Addresses: addrs("10.71.0.3")},
-			{Name: "cambridge", ID: "02", Addresses: addrs("10.71.0.2"), Relay: true},
-		},
-		Admin: true, Relay: "auto", Version: "v1", Started: Time().Add(-90 * time.Minute), Uptime: 5400,
+		Members:   members(), Admin: true, Root: true, Relay: "auto", Version: "v1",
+		Ceiling: 20_000_000, Subnets: nets("192.168.7.0/24"),
+		Labels:  control.Labels{"site": "belmont", "provider": "comcast"},
+		Expires: Time().Add(90 * 24 * time.Hour), Digest: "00ff",
+		Started: Time().Add(-90 * time.Minute), Uptime: 5400,
 		Counters: map[string]uint64{"tx_packets": 12, "bad_frames": 0},
 	}, nil
 }

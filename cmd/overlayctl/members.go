@@ -1,0 +1,107 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"overlayd/internal/control"
+)
+
+func newMembers(s *session) *cobra.Command {
+	return &cobra.Command{
+		Use:   "members",
+		Short: "List the whole network, whether it can be reached now or not",
+		Args:  args(0, 0, "no argument"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			members, err := s.client.Members(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if s.json() {
+				return s.screen.printJSON(struct {
+					Members control.List[control.Member] `json:"members"`
+				}{members}, false)
+			}
+			return s.screen.print(s.membersTable(members, time.Now()))
+		},
+	}
+}
+
+func (s *session) membersTable(members []control.Member, now time.Time) string {
+	columns := []column{
+		{title: "MEMBER"},
+		{title: "STATE", style: stateStyle},
+		{title: "ADDRESSES"},
+		{title: "ADMIN"},
+		{title: "RELAYS"},
+		{title: "SUBNETS"},
+		{title: "CARRIES"},
+		{title: "LABELS"},
+		{title: "GOOD FOR", right: true},
+		{title: "ISSUER"},
+		{title: "CONFLICT"},
+	}
+	var rows [][]string
+	for _, m := range members {
+		rows = append(rows, []string{
+			m.Name, string(m.State), join(m.Addresses, ", "), yes(m.Admin), relays(m.RelayPolicy, m.Ceiling),
+			join(m.Subnets, ", "), join(m.Carries, ", "), labels(m.Labels),
+			goodFor(now, m.Expires), m.Issuer, cmp.Or(m.Conflict, none),
+		})
+	}
+	return s.screen.table(columns, rows)
+}
+
+// relays is a policy and its bound.
+func relays(policy string, ceiling uint64) string {
+	if ceiling == 0 {
+		return cmp.Or(policy, none)
+	}
+	return fmt.Sprintf("%s, at most %s", policy, rate(ceiling))
+}
+
+// rate is bits a second in decimal units, as link speeds are given.
+func rate(n uint64) string {
+	value, unit := float64(n), ""
+	for _, u := range []string{"k", "M", "G"} {
+		if value < 1000 {
+			break
+		}
+		value, unit = value/1000, u
+	}
+	return fmt.Sprintf("%.4g %sbit/s", value, unit)
+}
+
+func labels(l control.Labels) string {
+	var words []string
+	for _, key := range slices.Sorted(maps.Keys(l)) {
+		words = append(words, key+"="+l[key])
+	}
+	return cmp.Or(strings.Join(words, ", "), none)
+}
+
+// goodFor is how long a certificate lasts.
+func goodFor(now, expires time.Time) string {
+	switch {
+	case expires.IsZero():
+		return none
+	case !expires.After(now):
+		return "expired"
+	default:
+		return short(expires.Sub(now))
+	}
+}
+
+// certificate is goodFor in a sentence.
+func certificate(now, expires time.Time) string {
+	if !expires.After(now) {
+		return goodFor(now, expires)
+	}
+	return "good for " + goodFor(now, expires)
+}
