@@ -54,8 +54,10 @@ func (c *Config) interval(r Rate) time.Duration {
 		return c.Standby
 	case Recent:
 		return c.Recent
-	default:
+	case Idle:
 		return c.Idle
+	default:
+		return quietIdles * c.Idle
 	}
 }
 
@@ -89,6 +91,8 @@ const (
 	maxRing     = 64 // probes of one path that an answer is still accepted for
 	minRing     = 8
 	jitterParts = 10 // intervals are shortened at random by up to a tenth
+
+	quietIdles = 12 // an interval at rate Quiet is so many at rate Idle
 
 	turnSlack = 6 // an idle peer's turn may be late by this part of the interval, which then still is below 30 s
 

@@ -49,7 +49,8 @@ type Rate uint8
 
 // The rates, slowest first; Config has the intervals.
 const (
-	Idle     Rate = iota // keeps NAT mappings and a rough picture
+	Quiet    Rate = iota // the peer probes, and would have to be asked again before it is used
+	Idle                 // keeps NAT mappings and a rough picture
 	Recent               // the peer was in use not long ago, or the path is a remote possibility
 	Standby              // would take over at once
 	Selected             // carries data
@@ -59,6 +60,8 @@ const (
 // String is the rate in lower case.
 func (r Rate) String() string {
 	switch r {
+	case Quiet:
+		return "quiet"
 	case Idle:
 		return "idle"
 	case Recent:

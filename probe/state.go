@@ -326,7 +326,7 @@ func (p *Prober) gap(a *path) time.Duration {
 	case Candidate:
 		gap = max(gap, candidateGap)
 		if a.seq > eagerAttempts {
-			a.backoff = min(max(2*a.backoff, gap), p.cfg.Idle)
+			a.backoff = min(max(2*a.backoff, gap), max(p.cfg.Idle, p.cfg.interval(a.rate)))
 			gap = max(gap, a.backoff)
 		}
 	case Dead:
@@ -353,7 +353,7 @@ func (p *Prober) deadGap(a *path) time.Duration {
 	if active && p.now.sub(a.since) < deadEager {
 		return deadGap
 	}
-	a.backoff = min(2*gap, p.cfg.Idle)
+	a.backoff = min(2*gap, max(p.cfg.Idle, p.cfg.interval(a.rate)))
 	if active && !p.anyUp() {
 		return min(gap, strandedGap)
 	}

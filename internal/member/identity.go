@@ -18,6 +18,9 @@ type Key [32]byte
 // String is the key in base64, as `wg` prints it.
 func (k Key) String() string { return base64.StdEncoding.EncodeToString(k[:]) }
 
+// IsZero reports whether k is unset.
+func (k Key) IsZero() bool { return k == Key{} }
+
 // Identity is what makes a node itself: its two private keys. It must never be logged or copied to another node.
 type Identity struct {
 	wireguard *ecdh.PrivateKey

@@ -17,6 +17,7 @@
 package node
 
 import (
+	"crypto/ed25519"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -38,13 +39,16 @@ type CoreConfig struct {
 	Network     *member.Network
 	Identity    member.Identity
 	Certificate *member.Certificate
-	Authority   member.Authority    // what newcomers are signed in with, if the node may
-	Invitations []member.Invitation // handed out in earlier runs
-	Epoch       uint64              // larger than that of any run before
-	Sockets     []netip.AddrPort    // the local ones; their index is fwd.Hop.Socket
-	Configured  []netip.AddrPort    // endpoints to publish besides those found
-	Contact     Contact             // tried besides what that member publishes
+	Root        ed25519.PrivateKey // the network's root key; nil on most nodes
+	Epoch       uint64             // larger than that of any run before
+	Sockets     []netip.AddrPort   // the local ones; their index is fwd.Hop.Socket
+	Configured  []netip.AddrPort   // endpoints to publish besides those found
+	Contact     Contact            // tried besides what that member publishes
 	Relay       member.Consent
+	Ceiling     uint64         // bits a second that are relayed for others at most; zero: no bound
+	Subnets     []netip.Prefix // behind this node, advertised as far as its certificate allows
+	Gateways    []netip.Addr   // addresses on attached LANs that one of the nodes there answers for
+	Labels      map[string]string
 	Probe       probe.Config
 	Select      pathselect.Config
 	Algorithm   pathselect.Algorithm
@@ -65,19 +69,32 @@ type Core struct {
 	origin time.Time
 	random *rand.Rand
 
-	box      *seal.Box
-	members  *member.Set
-	inviter  *member.Inviter
-	circuits *circuit.Machine
-	gatherer *nat.Gatherer
-	puncher  *nat.Puncher
+	box       *seal.Box
+	members   *member.Set
+	registrar *member.Registrar
+	door      *member.Door
+	circuits  *circuit.Machine
+	gatherer  *nat.Gatherer
+	puncher   *nat.Puncher
 
-	peers    map[wire.NodeID]*peer
-	order    []wire.NodeID // of peers, sorted
+	known     map[wire.NodeID]member.Key // the members that this node would deal with
+	roster    bool                       // they, or what they say, have changed
+	attended  time.Time                  // when the Core last looked for what is to be signed
+	attending map[wire.NodeID]time.Time  // since when it knows
+	catchup   catchup
+
+	peers    map[wire.NodeID]*peer // the contacts
+	order    []wire.NodeID         // of peers, sorted
+	picked   int                   // of them
 	agenda   agenda
 	touched  []*peer
 	relaying map[wire.CircuitID]*relayed
-	swept    time.Time // when the Core last looked for what is not in use
+	ceiling  *fwd.Budget // of all that is relayed; nil: none
+	swept    time.Time   // when the Core last looked for what is not in use
+	hellos   bucket      // to members without contact
+
+	networks        networks
+	networksChanged bool
 
 	endpoints []netip.AddrPort // where this node can be reached, as published
 	dirty     bool             // the forwarding table is out of date
@@ -94,8 +111,8 @@ type Core struct {
 	punchOut   []nat.Output
 }
 
-// NewCore makes the core of a node that starts at now with the member records of earlier runs.
-func NewCore(now time.Time, cfg CoreConfig, records [][]byte) (*Core, error) {
+// NewCore makes the core of a node that starts at now with what earlier runs stored of the members.
+func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 	random := rand.New(rand.NewChaCha8(cfg.Seed))
 	private, _ := cfg.Identity.PrivateKeys()
 	self := cfg.Identity.ID()
@@ -109,13 +126,20 @@ func NewCore(now time.Time, cfg CoreConfig, records [][]byte) (*Core, error) {
 		circuits: circuit.New(self, circuit.DefaultConfig(), rand.New(readerSource{cfg.Secret})),
 		gatherer: nat.NewGatherer(gathererConfig()),
 		puncher:  nat.NewPuncher(nat.DefaultPuncherConfig()),
+		known:    make(map[wire.NodeID]member.Key), attending: make(map[wire.NodeID]time.Time),
 		peers:    make(map[wire.NodeID]*peer),
 		relaying: make(map[wire.CircuitID]*relayed),
-		dirty:    true, swept: now,
+		dirty:    true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
+		networks: networks{carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool)},
 	}
-	c.inviter = member.NewInviter(cfg.Authority, cfg.Identity, c.members, cfg.Invitations, cfg.Secret)
+	c.registrar = member.NewRegistrar(c.members, cfg.Identity, cfg.Root, cfg.Secret)
+	c.door = member.NewDoor(c.members, c.registrar, cfg.Secret)
+	if cfg.Ceiling > 0 {
+		rate := float64(cfg.Ceiling) / 8
+		c.ceiling = fwd.NewBudget(rate, max(rate/4, ceilingBurst))
+	}
 	c.step(c.circuits.Step(now, circuit.SetRelay{Allowed: c.relaysForOthers()}))
-	c.step(c.members.Step(now, member.Load{Records: records}))
+	c.step(c.members.Step(now, member.Load{Items: stored}))
 	c.publishSelf(now)
 	if len(cfg.Configured) > 0 {
 		c.step(c.gatherer.Step(now, nat.Configured{Addrs: cfg.Configured}))
@@ -154,7 +178,7 @@ func (c *Core) Step(now time.Time, in Input) error {
 			c.step(c.circuits.Step(now, circuit.UnknownLabel{From: in.From, Label: in.Label}))
 		}
 	case Wake:
-		if p := c.peers[in.Peer]; p != nil {
+		if p := c.contact(now, in.Peer); p != nil {
 			c.wake(now, p)
 		}
 	case LocalAddresses:
@@ -189,6 +213,10 @@ func (c *Core) NextDeadline() (time.Time, bool) {
 	consider(c.gatherer.NextDeadline())
 	consider(c.puncher.NextDeadline())
 	consider(c.swept.Add(sweepEvery), true)
+	consider(c.catchup.deadline())
+	if c.registrar.May(c.attended) {
+		consider(member.NextAttend(c.attended), true)
+	}
 	return next, found
 }
 
@@ -205,6 +233,9 @@ func (c *Core) Drain(dst []Output) []Output {
 	return dst
 }
 
+// ceilingBurst is the least number of bytes that are relayed at once under a ceiling.
+const ceilingBurst = 64 << 10
+
 // sweepEvery is how often the Core looks for what is not in use any more. It is well below the life time of circuits.
 const sweepEvery = 10 * time.Second
 
@@ -216,6 +247,14 @@ func (c *Core) tick(now time.Time) {
 		for _, id := range c.order {
 			c.dropCandidates(now, c.peers[id])
 		}
+		c.reviewContacts(now)
+		c.networksChanged = true
+	}
+	if c.catchup.tick(now) {
+		c.dirty = true
+	}
+	if !now.Before(member.NextAttend(c.attended)) {
+		c.attend(now)
 	}
 	for p := c.agenda.first(); p != nil && !p.due.After(now); p = c.agenda.first() {
 		c.agenda.remove(p)
@@ -258,7 +297,13 @@ func (c *Core) settle(now time.Time) {
 			p.touched = false
 			for c.probed(now, p) || c.choose(now, p) {
 			}
-			c.agenda.set(p, c.dueOf(p))
+			if c.peers[p.id] == p {
+				c.agenda.set(p, c.dueOf(p))
+			}
+		}
+		if c.networksChanged {
+			again = true
+			c.reviewNetworks(now)
 		}
 	}
 	if c.dirty {

@@ -26,7 +26,7 @@ func (c *Core) gathered(now time.Time) (any bool) {
 // publishSelf makes a new record of this node, if what it says has changed.
 func (c *Core) publishSelf(now time.Time) {
 	c.step(c.members.Step(now, member.Publish{Statement: member.Statement{
-		Endpoints: c.endpoints, Relay: c.cfg.Relay,
+		Endpoints: c.endpoints, Relay: c.cfg.Relay, Ceiling: c.cfg.Ceiling, Subnets: c.cfg.Subnets, Labels: c.cfg.Labels,
 	}}))
 }
 

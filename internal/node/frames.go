@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -12,6 +13,39 @@ import (
 	"overlayd/probe"
 	"overlayd/tunnel/fwd"
 )
+
+// Control frames that one member may send: an active pair with all its paths in doubt sends some hundred a second.
+const (
+	framesASecond = 1000
+	framesAtOnce  = 2000
+)
+
+var errFlood = errors.New("a member sends too many control frames")
+
+// bucket is a token bucket. The zero value takes the bounds of control frames.
+type bucket struct {
+	rate, depth float64
+	left        float64
+	at          time.Time
+}
+
+// take draws n tokens and reports whether they were there.
+func (b *bucket) take(now time.Time, n float64) bool {
+	if b.depth == 0 {
+		b.rate, b.depth = framesASecond, framesAtOnce
+	}
+	if b.at.IsZero() {
+		b.left = b.depth
+	} else if d := now.Sub(b.at); d > 0 {
+		b.left = min(b.depth, b.left+d.Seconds()*b.rate)
+	}
+	b.at = now
+	if b.left < n {
+		return false
+	}
+	b.left -= n
+	return true
+}
 
 // helloEvery bounds the Hellos on one path of a peer, and those to all addresses at which it is not known.
 const helloEvery = 20 * time.Millisecond
@@ -28,7 +62,7 @@ func (c *Core) datagram(now time.Time, in Datagram) {
 		}
 	case wire.ClassJoin:
 		if in.Path == nil {
-			c.join(now, in, back)
+			c.join(now, in, doorstep{back})
 		}
 	}
 }
@@ -40,20 +74,27 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 		c.refused.count(err)
 		return
 	}
-	p := c.peers[frame.From]
-	if p == nil {
-		return
-	}
 	if in.Path != nil {
-		if in.Path.Peer != p.id {
+		if in.Path.Peer != frame.From {
 			return // somebody else's circuit: its opener is not who it claimed to be
 		}
 		back = in.Path.Hop
 	}
+	p := c.peers[frame.From]
 	if !frame.Fresh {
 		c.hello(now, p, in, frame, back)
 		return
 	}
+	if p == nil {
+		if p = c.guest(now, frame.From); p == nil {
+			return
+		}
+	}
+	if !p.frames.take(now, 1) {
+		c.refused.count(errFlood)
+		return
+	}
+	p.heard = now
 	if frame.Restarted {
 		c.restarted(now, p)
 	}
@@ -68,22 +109,30 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 // hello tells a peer our epoch, since it used an old one or none. Whoever repeats its old frames from elsewhere does not
 // use up what is kept for where it is expected.
 func (c *Core) hello(now time.Time, p *peer, in Datagram, frame seal.Frame, back fwd.Hop) {
-	last := &p.meeting.lastHello
-	if q := p.expectedOn(in); q != nil {
-		last = &q.lastHello
+	if p == nil {
+		if !c.hellos.take(now, 1) {
+			return
+		}
+	} else {
+		last := &p.meeting.lastHello
+		if q := p.expectedOn(in); q != nil {
+			last = &q.lastHello
+		}
+		if now.Sub(*last) < helloEvery {
+			return
+		}
+		*last = now
 	}
-	if now.Sub(*last) < helloEvery {
-		return
-	}
-	*last = now
-	if raw, err := c.box.SealHello(nil, p.id, frame.SenderEpoch); err == nil {
+	if raw, err := c.box.SealHello(nil, frame.From, frame.SenderEpoch); err == nil {
 		c.emit(Send{Hop: back, Frame: raw})
 	}
 }
 
 // restarted forgets what an earlier run of the peer knew.
 func (c *Core) restarted(now time.Time, p *peer) {
-	p.meeting.met = false
+	if p.meeting.met {
+		c.unmet(now, p)
+	}
 	c.step(p.prober.Step(now, probe.PeerRestarted{}))
 	c.step(c.circuits.Step(now, circuit.NeighborRestarted{ID: p.id}))
 	for _, q := range p.sorted() {
@@ -157,6 +206,8 @@ func (c *Core) message(now time.Time, p *peer, on *path, in Datagram, frame seal
 		if m, err := wire.ParseEndpoints(frame.Body); err == nil {
 			c.theirEndpoints(now, p, m)
 		}
+	case wire.KindPass:
+		c.pass(now, p, frame.Body)
 	case wire.KindMembers:
 		c.step(c.members.Step(now, member.Received{From: p.id, Body: frame.Body}))
 	}

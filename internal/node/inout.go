@@ -72,15 +72,38 @@ type RemovePeer struct{ ID wire.NodeID }
 // RenewSession makes a WireGuard session with a peer that may still use one from before this node started.
 type RenewSession struct{ ID wire.NodeID }
 
-// SaveMembers asks for the member records to be stored, with Now before anything that follows is done: a newcomer that was
-// told that it is known must not be forgotten in a crash.
+// SaveMembers asks for all that is known of the members to be stored, with Now before anything that follows is done: a
+// newcomer that was told that it is known must not be forgotten in a crash.
 type SaveMembers struct {
-	Records [][]byte
-	Now     bool
+	Items [][]byte
+	Now   bool
 }
 
-// SaveInvitations asks for the invitations to be stored, before anything that follows is done.
-type SaveInvitations struct{ List []member.Invitation }
+// SaveMembership asks for the network's settings and this node's certificate to be stored.
+type SaveMembership struct {
+	Network     *member.Network
+	Certificate *member.Certificate
+}
+
+// Networks says what lies behind which node. Treat it as constant.
+type Networks struct {
+	Self     []netip.Addr                   // this node's own addresses on the overlay
+	Local    []netip.Prefix                 // behind this node
+	Carriers map[netip.Prefix]wire.NodeID   // who carries packets to a network
+	Behind   map[wire.NodeID][]netip.Prefix // what packets of a member may come from
+}
+
+// HoldGateway says whether this node answers for a gateway address on a LAN.
+type HoldGateway struct {
+	Addr netip.Addr
+	Hold bool
+}
+
+// Notice is something that a person must be told, in one sentence for the log.
+type Notice struct {
+	Text string
+	Bad  bool
+}
 
 // Switched reports a new selection, for the log.
 type Switched struct {
@@ -114,7 +137,10 @@ func (AddPeer) output()         {}
 func (RemovePeer) output()      {}
 func (RenewSession) output()    {}
 func (SaveMembers) output()     {}
-func (SaveInvitations) output() {}
+func (SaveMembership) output()  {}
+func (Networks) output()        {}
+func (HoldGateway) output()     {}
+func (Notice) output()          {}
 func (Switched) output()        {}
 func (PathChanged) output()     {}
 func (PingDone) output()        {}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"overlayd/internal/circuit"
-	"overlayd/internal/member"
 	"overlayd/internal/wire"
 	"overlayd/nat"
 	"overlayd/pathselect"
@@ -36,7 +35,10 @@ func (c *Core) addDirect(now time.Time, p *peer, endpoint netip.AddrPort) *path 
 func (c *Core) addPath(now time.Time, p *peer, q *path, hop fwd.Hop) {
 	for p.lastPath++; p.lastPath == 0 || p.paths[p.lastPath] != nil; p.lastPath++ {
 	}
-	q.id, q.created, q.lastUse, q.rate = p.lastPath, now, now, probe.Idle
+	q.id, q.created, q.lastUse, q.rate = p.lastPath, now, now, probe.Quiet
+	if p.picked {
+		q.rate = probe.Idle
+	}
 	q.fwd = &fwd.Path{Peer: p.id, ID: q.id, Hop: hop, Counters: new(fwd.Counters)}
 	p.paths[q.id] = q
 	c.step(p.prober.Step(now, probe.AddPath{ID: q.id, Counts: q.fwd.Counters, Rate: q.rate}))
@@ -138,11 +140,12 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 	}
 	switch speaking := p.speakingPath(now) != nil; {
 	case speaking && !p.meeting.met:
-		p.meeting.met = true
-		c.step(c.members.Step(now, member.Met{Peer: p.id}))
+		c.met(now, p)
 	case !speaking && p.meeting.met:
-		p.meeting.met = false
-		c.step(c.members.Step(now, member.Lost{Peer: p.id}))
+		c.unmet(now, p)
+	}
+	if speaking {
+		c.pingReady(now, p)
 	}
 	if out.To == probe.Up && !p.reachable(now) {
 		c.tellNow(now, p)
@@ -176,7 +179,7 @@ func (c *Core) choose(now time.Time, p *peer) (any bool) {
 		any = true
 		before := p.route.Selected
 		p.route = sel.Selection
-		c.dirty = true
+		c.dirty, c.networksChanged = true, true
 		if q := p.paths[p.route.Selected]; q != nil && before != p.route.Selected {
 			c.emit(Switched{
 				Peer: c.name(p.id), Via: c.names(q.via), Path: q.id,
@@ -222,13 +225,16 @@ func selectState(s probe.State) pathselect.State {
 // setRates makes every path cost what its use deserves (D8).
 func (c *Core) setRates(now time.Time, p *peer) {
 	for _, q := range p.sorted() {
-		rate := probe.Idle
+		rate := probe.Quiet
+		if p.picked {
+			rate = probe.Idle
+		}
 		switch {
 		case p.use.level == active && (q.id == p.route.Selected || q.id == p.route.Trial):
 			rate = probe.Selected
 		case p.use.level == active && (q.id == p.route.Duplicate || slices.Contains(p.route.Standbys, q.id)):
 			rate = probe.Standby
-		case p.use.level == active, p.use.level == recent && q.id == p.route.Selected:
+		case p.use.level == active, (p.use.level == recent || p.beside != 0) && q.id == p.route.Selected:
 			rate = probe.Recent
 		}
 		if rate != q.rate {
@@ -308,7 +314,11 @@ func (c *Core) setLevel(now time.Time, p *peer) {
 	was := p.use.level
 	p.use.level = level
 	c.dirty = true
+	c.networksChanged = c.networksChanged || len(p.member.Subnets) > 0
 	c.setRates(now, p)
+	if level != idle && was == idle {
+		p.heard = now // it is not given up for having been silent
+	}
 	if level == active {
 		p.use.nextCheck = now.Add(checkRate)
 		p.relays.due = now

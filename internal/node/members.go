@@ -1,7 +1,7 @@
 package node
 
 import (
-	"math/rand/v2"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,9 +9,6 @@ import (
 	"overlayd/internal/circuit"
 	"overlayd/internal/member"
 	"overlayd/internal/wire"
-	"overlayd/nat"
-	"overlayd/pathselect"
-	"overlayd/probe"
 	"overlayd/tunnel/fwd"
 )
 
@@ -27,77 +24,130 @@ func (c *Core) memberChanges(now time.Time) (any bool) {
 			}
 		case member.Changed:
 			c.memberChanged(now, out.Node)
+		case member.Synced:
+			if c.catchup.compared(out.Peer, c.members.Len()-1) {
+				c.dirty = true
+			}
+		case member.Ruled:
+			c.ruled(out.Verdict)
+		case member.Conflict:
+			c.emit(Notice{Text: c.conflictText(out)})
+		case member.Recertified:
+			c.recertified(now, out.Certificate)
+		case member.Renamed:
+			c.emit(SaveMembership{Network: out.Network, Certificate: c.members.Certificate()})
 		case member.Save:
-			c.emit(SaveMembers{Records: out.Records})
+			c.emit(SaveMembers{Items: out.Items})
 		}
+	}
+	if c.roster {
+		c.roster = false
+		c.acquaint(now)
+		c.networksChanged = true
+		any = true
 	}
 	return any
 }
 
-// memberChanged makes, renews or removes the peer that a member is to us.
+// memberChanged makes, renews or removes what a member is to us.
 func (c *Core) memberChanged(now time.Time, id wire.NodeID) {
+	c.roster = true
 	if id == c.self {
 		return
 	}
 	m, known := c.members.Get(id)
-	if !known {
-		c.forget(now, id)
+	if !known || m.Barred {
+		c.expel(now, id)
 		return
 	}
-	p := c.peers[id]
-	if p == nil {
-		p = c.meet(m)
+	if key := m.Certificate.WireGuard; c.known[id] != key {
+		if !c.known[id].IsZero() {
+			c.expel(now, id)
+		}
+		c.known[id] = key
+		c.box.AddPeer(id, key)
 	}
-	p.member = m
 	var allowed []netip.Prefix
 	for _, a := range []netip.Addr{m.IPv4, m.IPv6} {
 		if a.IsValid() {
 			allowed = append(allowed, netip.PrefixFrom(a, a.BitLen()))
 		}
 	}
-	c.emit(AddPeer{ID: id, Public: m.Record.Certificate.WireGuard, Allowed: allowed})
-	c.tryEndpoints(now, p)
-	c.touch(p)
-}
-
-// meet makes the state that a new member needs.
-func (c *Core) meet(m member.Member) *peer {
-	p := &peer{
-		id: m.ID, paths: make(map[wire.PathID]*path), place: notInAgenda, member: m,
-		prober:   probe.New(c.cfg.Probe, c.Stamp, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
-		selector: pathselect.New(c.cfg.Select, c.cfg.Algorithm, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
-		budget:   fwd.NewBudget(copyRate, copyBurst),
+	c.emit(AddPeer{ID: id, Public: m.Certificate.WireGuard, Allowed: allowed})
+	if p := c.peers[id]; p != nil {
+		p.member = m
+		c.tryEndpoints(now, p)
+		c.touch(p)
 	}
-	c.box.AddPeer(m.ID, m.Record.Certificate.WireGuard)
-	c.peers[m.ID] = p
-	at, _ := slices.BinarySearchFunc(c.order, m.ID, wire.NodeID.Compare)
-	c.order = slices.Insert(c.order, at, m.ID)
-	c.dirty = true
-	return p
 }
 
-// Copies to a peer on a second path, while the first is suspect: bytes a second, and bytes at once.
-const (
-	copyRate  = 64 << 10
-	copyBurst = 512 << 10
-)
-
-// forget removes a peer that is no member any more.
-func (c *Core) forget(now time.Time, id wire.NodeID) {
-	p := c.peers[id]
-	if p == nil {
+// expel ends all dealings with a node that is no member any more: its session, its keys, and every circuit that it opened,
+// ends or relays.
+func (c *Core) expel(now time.Time, id wire.NodeID) {
+	if c.known[id].IsZero() {
 		return
 	}
-	c.agenda.remove(p)
-	delete(c.peers, id)
-	if at, ok := slices.BinarySearchFunc(c.order, id, wire.NodeID.Compare); ok {
-		c.order = slices.Delete(c.order, at, at+1)
+	delete(c.known, id)
+	if p := c.peers[id]; p != nil {
+		c.lose(now, p)
+	}
+	c.step(c.circuits.Step(now, circuit.NeighborGone{ID: id}))
+	for _, other := range c.order {
+		p := c.peers[other]
+		for _, q := range p.sorted() {
+			if slices.Contains(q.via, id) {
+				c.closeCircuit(now, p, q)
+			}
+		}
+		p.relays.without(id)
 	}
 	c.box.RemovePeer(id)
-	c.step(c.puncher.Step(now, nat.Forget{Peer: id}))
-	c.step(c.circuits.Step(now, circuit.NeighborGone{ID: id}))
 	c.dirty = true
 	c.emit(RemovePeer{ID: id})
+}
+
+// ruled tells a person of a verdict.
+func (c *Core) ruled(v *member.Verdict) {
+	if v.Part > 0 {
+		return
+	}
+	node, by := c.name(v.Target), c.nameOfSigner(v.Signer)
+	switch {
+	case v.Left():
+		c.emit(Notice{Text: node + " has left the network"})
+	case v.Rank == member.Out && v.Target == c.self:
+		c.emit(Notice{Text: "this node was revoked by " + by + ": the others do not answer it any more", Bad: true})
+	case v.Rank == member.Out:
+		c.emit(Notice{Text: node + " was revoked by " + by})
+	case v.Rank == member.AsAdmin:
+		c.emit(Notice{Text: node + " is an admin now, says " + by})
+	default:
+		c.emit(Notice{Text: node + " is an ordinary member now, says " + by})
+	}
+}
+
+// conflictText says who has what two members claim.
+func (c *Core) conflictText(k member.Conflict) string {
+	winner, loser := c.name(k.Winner), k.Loser.Short()
+	const elder = ", which was let in earlier"
+	switch {
+	case k.Name != "":
+		return "the name " + k.Name + " belongs to " + k.Winner.Short() + elder + "; " + loser + " goes without one"
+	case k.IPv4.IsValid():
+		return "the address " + k.IPv4.String() + " belongs to " + winner + elder + "; " + c.name(k.Loser) + " goes without one"
+	case k.Key:
+		return winner + " has the key of " + loser + ", which is not dealt with: it is a copy, and has to join anew"
+	default:
+		return "the invitation " + k.Token.String() + " was used by more nodes than it was for; " + loser + " is not dealt with"
+	}
+}
+
+// recertified follows a new certificate of this node's own.
+func (c *Core) recertified(now time.Time, cert *member.Certificate) {
+	c.cfg.Certificate = cert
+	c.emit(SaveMembership{Network: c.members.Network(), Certificate: cert})
+	c.step(c.circuits.Step(now, circuit.SetRelay{Allowed: c.relaysForOthers()}))
+	c.networksChanged = true
 }
 
 // relaysForOthers reports whether this node forwards circuits of others.
@@ -107,37 +157,93 @@ func (c *Core) relaysForOthers() bool {
 
 // relays reports whether a member forwards circuits of others.
 func relays(m member.Member) bool {
-	return m.Record.Statement.Relay != member.RelayNever && m.Record.Certificate.Capabilities.Has(member.Relay)
+	return m.Record.Statement.Relay != member.RelayNever && m.Certificate.Capabilities.Has(member.Relay)
 }
 
-// join answers a newcomer that has a token of ours. What was decided is stored before it is told.
-func (c *Core) join(now time.Time, in Datagram, back fwd.Hop) {
-	answer, err := c.inviter.Receive(now, in.From, in.Data)
+// attend signs what nobody asks for, if this node may.
+func (c *Core) attend(now time.Time) {
+	c.attended = now
+	c.learn(now, c.registrar.Attend(now, c.attending))
+}
+
+// learn gives the set what was signed here, to be stored before anything else is done.
+func (c *Core) learn(now time.Time, items []member.Item) {
+	if len(items) == 0 {
+		return
+	}
+	c.step(c.members.Step(now, member.Learn{Items: items}))
+	c.emit(SaveMembers{Items: c.members.Stored(), Now: true})
+}
+
+// join answers a newcomer that has a token, or asks an admin. What was decided is stored before it is told.
+func (c *Core) join(now time.Time, in Datagram, back doorstep) {
+	answer, err := c.door.Receive(now, in.From, back, in.Data, c.reachableAdmins(now))
 	c.step(err)
-	if answer.Save {
-		c.emit(SaveInvitations{List: c.inviter.Invitations()})
+	if errors.Is(err, member.ErrNoAdmin) {
+		c.seekAdmins(now) // the newcomer will ask again
 	}
-	if answer.Record != nil {
-		c.step(c.members.Step(now, member.Learn{Record: answer.Record}))
-		c.emit(SaveMembers{Records: c.members.Records(), Now: true})
+	c.answer(now, answer)
+}
+
+// pass takes what a member passes on.
+func (c *Core) pass(now time.Time, p *peer, body []byte) {
+	answer, err := c.door.Passed(now, p.id, body)
+	c.step(err)
+	c.answer(now, answer)
+}
+
+func (c *Core) answer(now time.Time, a member.Answer) {
+	c.learn(now, a.Learn)
+	if p := c.peers[a.To]; p != nil {
+		c.say(now, p, wire.KindPass, a.Body)
 	}
-	if answer.Frame != nil {
-		c.emit(Send{Hop: back, Frame: answer.Frame})
+	if back, ok := a.Back.(doorstep); ok && a.Frame != nil {
+		c.emit(Send{Hop: back.hop, Frame: a.Frame})
 	}
 }
 
-// Invite makes a token for one newcomer. Without endpoints it names those that this node publishes. The invitation must
-// be stored (SaveInvitations) before the token is handed out.
-func (c *Core) Invite(now time.Time, name string, ttl time.Duration, endpoints []string) (string, error) {
-	if len(endpoints) == 0 {
-		for _, e := range c.endpoints {
-			endpoints = append(endpoints, e.String())
+// doorstep is where a newcomer waits for an answer.
+type doorstep struct{ hop fwd.Hop }
+
+// reachableAdmins are the admins that this node has a path to, the nearest first; none if it is one.
+func (c *Core) reachableAdmins(now time.Time) []wire.NodeID {
+	if c.registrar.May(now) {
+		return nil
+	}
+	var list []wire.NodeID
+	rtt := make(map[wire.NodeID]time.Duration)
+	for _, id := range c.order {
+		p := c.peers[id]
+		if !p.member.Admin {
+			continue
+		}
+		if q := p.speakingPath(now); q != nil {
+			m, _ := p.prober.Measure(q.id, now)
+			rtt[id] = m.RTT
+			list = append(list, id)
 		}
 	}
-	token, err := c.inviter.Create(now, name, ttl, endpoints)
-	if err != nil {
-		return "", err
+	slices.SortStableFunc(list, func(a, b wire.NodeID) int { return int(rtt[a] - rtt[b]) })
+	return list
+}
+
+// soughtAdmins is how many admins a node looks for at once.
+const soughtAdmins = 3
+
+func (c *Core) seekAdmins(now time.Time) {
+	sought := 0
+	ids := c.members.IDs()
+	offset := c.random.IntN(max(len(ids), 1))
+	for i := range ids {
+		id := ids[(i+offset)%len(ids)]
+		if id == c.self || !c.members.IsAdmin(id) {
+			continue
+		}
+		if p := c.contact(now, id); p != nil {
+			c.wake(now, p)
+			if sought++; sought == soughtAdmins {
+				return
+			}
+		}
 	}
-	c.emit(SaveInvitations{List: c.inviter.Invitations()})
-	return token, nil
 }

@@ -5,15 +5,24 @@ import (
 	"maps"
 	"slices"
 
+	"overlayd/internal/control"
 	"overlayd/internal/wire"
 )
 
 // name is what people call a node: its name, or the beginning of its identifier if it has none.
 func (c *Core) name(id wire.NodeID) string {
-	if m, ok := c.members.Get(id); ok && m.Name != "" {
-		return m.Name
+	if name := c.members.NameOnce(id); name != "" {
+		return name
 	}
 	return id.Short()
+}
+
+// nameOfSigner is what people call who signed something.
+func (c *Core) nameOfSigner(id wire.NodeID) string {
+	if id.IsZero() {
+		return control.ByRoot
+	}
+	return c.name(id)
 }
 
 // names are the names of some nodes; never nil.

@@ -102,6 +102,13 @@ func (n *nominations) failed(now time.Time, via []wire.NodeID) {
 	a.failures++
 }
 
+// without forgets every way through a node.
+func (n *nominations) without(id wire.NodeID) {
+	n.theirs = slices.DeleteFunc(n.theirs, func(t wire.Neighbor) bool { return t.ID == id })
+	n.routes = slices.DeleteFunc(n.routes, func(r nominee) bool { return slices.Contains(r.via, id) })
+	n.wanted = slices.DeleteFunc(n.wanted, func(via []wire.NodeID) bool { return slices.Contains(via, id) })
+}
+
 func (n *nominations) wants(via []wire.NodeID) bool {
 	return slices.ContainsFunc(n.wanted, func(w []wire.NodeID) bool { return slices.Equal(w, via) })
 }
@@ -281,12 +288,12 @@ func (c *Core) routeQuery(now time.Time, from *peer, q wire.RouteQuery) {
 		last = q.Trail[len(q.Trail)-1]
 	}
 	target := c.peers[q.Target]
-	if last != from.id || q.Origin == c.self || target == nil || slices.Contains(q.Trail, c.self) ||
+	if last != from.id || q.Origin == c.self || c.known[q.Target].IsZero() || slices.Contains(q.Trail, c.self) ||
 		len(q.Trail) >= wire.MaxRelays || !c.relaysForOthers() || !from.relays.mayAsk(now) {
 		return
 	}
 	q.Trail = append(slices.Clone(q.Trail), c.self)
-	if target.reachable(now) {
+	if target != nil && target.reachable(now) {
 		if _, m := target.bestDirect(now); now.Sub(m.LastDelivered) < freshFor {
 			c.answerQuery(now, from.id, q)
 			return
@@ -358,7 +365,8 @@ func (c *Core) routeReply(now time.Time, from *peer, r wire.RouteReply) {
 	r.RTT += m.RTT
 	if r.Origin == c.self {
 		p := c.peers[r.Target]
-		if p == nil || r.Nonce != p.relays.nonce || r.Route[0] != from.id || slices.Contains(r.Route, p.id) {
+		if p == nil || r.Nonce != p.relays.nonce || r.Route[0] != from.id || slices.Contains(r.Route, p.id) ||
+			slices.ContainsFunc(r.Route, func(id wire.NodeID) bool { return c.known[id].IsZero() }) {
 			return
 		}
 		p.relays.add(nominee{via: r.Route, rtt: r.RTT, at: now})

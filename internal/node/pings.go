@@ -28,13 +28,14 @@ type pings struct {
 type pingRequest struct {
 	peer wire.NodeID
 	via  []wire.NodeID // if it waits for a circuit
-	wait bool
+	wait bool          // for that circuit
+	any  bool          // it waits for whatever path comes first
 }
 
 // Ping sends one ping to a peer: on the selected path, or through the given relays, for which a circuit is opened if
 // there is none. PingDone tells what became of it, unless the caller gives up first (CancelPing).
 func (c *Core) Ping(now time.Time, to wire.NodeID, via []wire.NodeID, chosen bool) (uint32, error) {
-	p := c.peers[to]
+	p := c.contact(now, to)
 	if p == nil {
 		return 0, fmt.Errorf("%s: %w", c.name(to), ErrNoPath)
 	}
@@ -49,8 +50,7 @@ func (c *Core) Ping(now time.Time, to wire.NodeID, via []wire.NodeID, chosen boo
 	case !chosen:
 		if q = p.speakingPath(now); q == nil {
 			c.wake(now, p)
-			c.settle(now)
-			return 0, fmt.Errorf("%s: %w", c.name(to), ErrNoPath)
+			r.any = true
 		}
 	case len(via) == 0:
 		q, _ = p.bestDirect(now)
@@ -65,6 +65,10 @@ func (c *Core) Ping(now time.Time, to wire.NodeID, via []wire.NodeID, chosen boo
 		c.pings.out = make(map[uint32]*pingRequest)
 	}
 	c.pings.out[id] = r
+	if r.any {
+		c.settle(now)
+		return id, nil
+	}
 	if r.wait {
 		c.step(c.circuits.Step(now, circuit.Open{Route: append(slices.Clone(via), to)}))
 	} else {
@@ -92,6 +96,16 @@ func (c *Core) pinged(p *peer, on *path, m wire.Pong, at time.Time) {
 	delete(c.pings.out, m.Seq)
 	rtt := c.Stamp(at).Sub(m.Sent) - m.Replied.Sub(m.Received)
 	c.emit(PingDone{ID: m.Seq, RTT: max(rtt, 0), Via: c.names(on.via), Endpoint: on.fwd.Hop.Addr.String()})
+}
+
+// pingReady sends the pings that waited for any path.
+func (c *Core) pingReady(now time.Time, p *peer) {
+	for _, id := range sortedKeys(c.pings.out) {
+		if r := c.pings.out[id]; r.any && r.peer == p.id {
+			r.any = false
+			c.sendPing(now, p, p.speakingPath(now), id)
+		}
+	}
 }
 
 // pingOpened sends the pings that waited for a circuit.

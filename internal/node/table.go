@@ -22,10 +22,10 @@ func (c *Core) table(now time.Time) *fwd.Table {
 	for _, id := range sortedKeys(c.relaying) {
 		r := c.relaying[id]
 		t.Labels[r.LabelFromA] = fwd.Entry{
-			From: r.A, Switch: &fwd.Switch{To: c.hopTo(now, r.B, r.LabelToB), Counters: r.toB},
+			From: r.A, Switch: &fwd.Switch{To: c.hopTo(now, r.B, r.LabelToB), Counters: r.toB, Budget: c.ceiling},
 		}
 		t.Labels[r.LabelFromB] = fwd.Entry{
-			From: r.B, Switch: &fwd.Switch{To: c.hopTo(now, r.A, r.LabelToA), Counters: r.toA},
+			From: r.B, Switch: &fwd.Switch{To: c.hopTo(now, r.A, r.LabelToA), Counters: r.toA, Budget: c.ceiling},
 		}
 	}
 	return t
@@ -33,7 +33,7 @@ func (c *Core) table(now time.Time) *fwd.Table {
 
 // enterPeer enters the routes to one peer and the ways in from it.
 func (c *Core) enterPeer(now time.Time, t *fwd.Table, p *peer) {
-	route := &fwd.Route{Budget: p.budget, Awake: p.use.level == active}
+	route := &fwd.Route{Budget: p.budget, Awake: p.use.level == active, Held: c.catchup.holds(p.id)}
 	var candidates []*fwd.Path
 	for _, q := range p.sorted() {
 		if q.direct() {

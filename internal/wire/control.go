@@ -69,6 +69,7 @@ const (
 	KindRouteReply    Kind = 11 // RouteReply
 	KindEndpoints     Kind = 12 // Endpoints
 	KindMembers       Kind = 13 // a message of package member
+	KindPass          Kind = 14 // a newcomer's question on its way to an admin, or the answer: of package member
 )
 
 // Header is the first part of what is sealed. An epoch is the time of a node's start in microseconds since 1970, made

@@ -1,0 +1,198 @@
+package node
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"overlayd/internal/circuit"
+	"overlayd/internal/member"
+	"overlayd/internal/wire"
+	"overlayd/nat"
+	"overlayd/pathselect"
+	"overlayd/probe"
+	"overlayd/tunnel/fwd"
+)
+
+// A node keeps contact, which means state and probes, with a few of the members only: cost must not grow with the square
+// of the network (D8). A contact is one of three:
+//
+//	picked   chosen by this node at random: it probes them, learns from them, and finds relays among them
+//	guest    a member that has picked this node: it probes, this node answers
+//	in use   data flows to or from it, or it stands beside a member to which data flows
+//
+// Guests never displace what this node has picked, however many there are: so a crowd of members that somebody has let
+// in for the purpose cannot surround a node.
+//
+// With about 3·√N contacts each (1.5·√N picked, as many guests) two nodes have some nine in common on the average:
+// enough to find relays without a table of everybody's links.
+
+const (
+	fewPicks = 16  // picked where there are so many: a small network is a full mesh
+	perRoot  = 1.5 // picked for each root of the number of members, in a large one
+
+	guestSilence = 90 * time.Second // a guest that does not probe for so long has gone: three intervals and a half
+	pickSilence  = 2 * time.Minute  // a picked member that does not answer for so long makes room for another one
+
+	// Hellos a second to members without contact: they cost a seal each.
+	strangerHellos = 50
+)
+
+// picksOf is how many contacts a node picks of so many other members.
+func picksOf(others int) int {
+	return min(others, max(fewPicks, int(math.Ceil(perRoot*math.Sqrt(float64(others+1))))))
+}
+
+// contact is the peer that a member is, made if need be; nil if it is none.
+func (c *Core) contact(now time.Time, id wire.NodeID) *peer {
+	if p := c.peers[id]; p != nil {
+		return p
+	}
+	m, known := c.members.Get(id)
+	if !known || m.Barred || id == c.self {
+		return nil
+	}
+	p := c.meet(now, m)
+	c.tryEndpoints(now, p)
+	return p
+}
+
+// guest is contact for a member that came by itself; nil if there is no room.
+func (c *Core) guest(now time.Time, id wire.NodeID) *peer {
+	if len(c.peers)-c.picked >= c.maxGuests() && !c.dropGuest(now) {
+		return nil
+	}
+	return c.contact(now, id)
+}
+
+func (c *Core) maxGuests() int { return 32 + 4*picksOf(c.members.Len()) }
+
+// dropGuest makes room for another guest: the one that was silent for longest and is not in use goes.
+func (c *Core) dropGuest(now time.Time) bool {
+	var oldest *peer
+	hops := c.hops()
+	for _, id := range c.order {
+		if p := c.peers[id]; p.dispensable() && !hops[id] && (oldest == nil || p.heard.Before(oldest.heard)) {
+			oldest = p
+		}
+	}
+	if oldest == nil || now.Sub(oldest.heard) < candidateFor {
+		return false
+	}
+	c.lose(now, oldest)
+	return true
+}
+
+// meet makes the state that a contact needs.
+func (c *Core) meet(now time.Time, m member.Member) *peer {
+	p := &peer{
+		id: m.ID, paths: make(map[wire.PathID]*path), place: notInAgenda, member: m, since: now, heard: now,
+		prober:   probe.New(c.cfg.Probe, c.Stamp, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
+		selector: pathselect.New(c.cfg.Select, c.cfg.Algorithm, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
+		budget:   fwd.NewBudget(copyRate, copyBurst),
+	}
+	c.peers[m.ID] = p
+	at, _ := slices.BinarySearchFunc(c.order, m.ID, wire.NodeID.Compare)
+	c.order = slices.Insert(c.order, at, m.ID)
+	c.dirty = true
+	c.touch(p)
+	return p
+}
+
+// lose gives up a contact. It may be made again.
+func (c *Core) lose(now time.Time, p *peer) {
+	c.agenda.remove(p)
+	for _, q := range p.sorted() {
+		if !q.direct() {
+			c.step(c.circuits.Step(now, circuit.Close{ID: q.circuit}))
+		}
+	}
+	if p.picked {
+		c.picked--
+	}
+	delete(c.peers, p.id)
+	if at, ok := slices.BinarySearchFunc(c.order, p.id, wire.NodeID.Compare); ok {
+		c.order = slices.Delete(c.order, at, at+1)
+	}
+	c.step(c.puncher.Step(now, nat.Forget{Peer: p.id}))
+	c.step(c.circuits.Step(now, circuit.Reachable{ID: p.id}))
+	if p.meeting.met {
+		c.unmet(now, p)
+	}
+	c.dirty = true
+}
+
+// acquaint picks contacts until there are enough.
+func (c *Core) acquaint(now time.Time) {
+	ids := c.members.IDs()
+	want := picksOf(len(ids) - 1)
+	for _, id := range c.order { // fewer are wanted in a network that has shrunk
+		if p := c.peers[id]; p.picked && c.picked > want+want/4 {
+			c.unpick(now, p)
+		}
+	}
+	if len(ids)-1 <= want {
+		for _, id := range slices.Clone(ids) {
+			c.pick(now, id)
+		}
+		return
+	}
+	for attempts := 0; c.picked < want && attempts < 16*want; attempts++ {
+		c.pick(now, ids[c.random.IntN(len(ids))])
+	}
+}
+
+func (c *Core) pick(now time.Time, id wire.NodeID) {
+	p := c.contact(now, id)
+	if p == nil || p.picked {
+		return
+	}
+	p.picked, p.heard = true, now
+	c.picked++
+	c.setRates(now, p)
+}
+
+func (c *Core) unpick(now time.Time, p *peer) {
+	p.picked = false
+	c.picked--
+	c.setRates(now, p)
+}
+
+// reviewContacts gives up guests that have gone, and one picked member that does not answer, for another one.
+func (c *Core) reviewContacts(now time.Time) {
+	others, replaced, hops := c.members.Len()-1, false, c.hops()
+	for _, id := range slices.Clone(c.order) {
+		p := c.peers[id]
+		switch silent := now.Sub(p.heard); {
+		case p.dispensable() && !hops[id] && silent > guestSilence:
+			c.lose(now, p)
+		case p.picked && !replaced && others > c.picked && silent > pickSilence && p.use.level == idle && p.beside == 0:
+			c.unpick(now, p)
+			c.lose(now, p)
+			replaced = true
+		}
+	}
+	c.acquaint(now)
+}
+
+// dispensable reports whether nothing would miss a contact, unless it is one of hops.
+func (p *peer) dispensable() bool {
+	return !p.picked && p.use.level == idle && p.beside == 0 && len(p.relays.waiting) == 0
+}
+
+// hops are the neighbours that circuits lead through, of this node or of others.
+func (c *Core) hops() map[wire.NodeID]bool {
+	hops := make(map[wire.NodeID]bool)
+	for _, r := range c.relaying {
+		hops[r.A], hops[r.B] = true, true
+	}
+	for _, p := range c.peers {
+		for _, q := range p.paths {
+			if !q.direct() {
+				hops[q.firstHop] = true
+			}
+		}
+	}
+	return hops
+}
