@@ -13,10 +13,11 @@ type Stats struct {
 	EventsDropped uint64 // events for which the queue had no room
 	NoPeer        uint64 // packets from the TUN interface to an address of no peer
 	NotAdmitted   uint64 // packets from the TUN interface for a peer that cannot be reached yet
+	OverCeiling   uint64 // with a label that goes on, beyond what the node spends on relaying
 }
 
 type counters struct {
-	forwarded, forwardFailed, sendFailed, noPath, unknownLabel, ignored, noPeer, notAdmitted atomic.Uint64
+	forwarded, forwardFailed, sendFailed, noPath, unknownLabel, ignored, noPeer, notAdmitted, overCeiling atomic.Uint64
 }
 
 // Stats returns the counts at this moment.
@@ -32,5 +33,6 @@ func (p *Plane) Stats() Stats {
 		EventsDropped: p.events.dropped.Load(),
 		NoPeer:        c.noPeer.Load(),
 		NotAdmitted:   c.notAdmitted.Load(),
+		OverCeiling:   c.overCeiling.Load(),
 	}
 }
