@@ -33,7 +33,7 @@ type gate struct {
 	// What follows belongs to the goroutine that reads.
 	view *view
 	to4  uint32 // the destination of the last packet, and its peer
-	peer *peer
+	peer *registration
 	is4  bool
 
 	timer *time.Timer
@@ -91,7 +91,7 @@ func (g *gate) Read(packets [][]byte, sizes []int, offset int) (int, error) {
 	return n, err
 }
 
-// Write passes packets to the TUN interface.
+// Write passes packets to the TUN interface. All are from one peer.
 func (g *gate) Write(packets [][]byte, offset int) (int, error) {
 	if len(packets) > 0 {
 		last := packets[len(packets)-1]
@@ -99,29 +99,42 @@ func (g *gate) Write(packets [][]byte, offset int) (int, error) {
 			g.plane.backlogs[socket].passed(number)
 		}
 	}
+	if len(packets) == 0 {
+		return 0, nil
+	}
+	from := g.plane.peers.view.Load().owner(sourceOf(packets[0][offset:]))
+	if from == nil {
+		return len(packets), nil // it is being removed
+	}
+	from.touch()
 	return g.host.Write(packets, offset)
 }
 
 // peerOf finds the peer that a packet goes to; nil if there is none.
-func (g *gate) peerOf(packet []byte) *peer {
+func (g *gate) peerOf(packet []byte) *registration {
 	switch {
 	case len(packet) >= 20 && packet[0]>>4 == 4:
 		to := binary.BigEndian.Uint32(packet[16:20])
 		if !g.is4 || to != g.to4 {
 			g.is4, g.to4 = true, to
-			g.peer = g.view.lookup(netip.AddrFrom4([4]byte(packet[16:20])))
+			g.peer = g.view.owner(netip.AddrFrom4([4]byte(packet[16:20])))
 		}
 		return g.peer
 	case len(packet) >= 40 && packet[0]>>4 == 6:
-		return g.view.lookup(netip.AddrFrom16([16]byte(packet[24:40])))
+		return g.view.owner(netip.AddrFrom16([16]byte(packet[24:40])))
 	}
 	return nil
 }
 
 // admit decides how many of n packets to a peer wireguard-go gets.
-func (g *gate) admit(to *peer, n int) int {
-	if to == nil {
+func (g *gate) admit(reg *registration, n int) int {
+	if reg == nil {
 		g.plane.count.noPeer.Add(uint64(n))
+		return 0
+	}
+	to := g.plane.need(reg)
+	if to == nil {
+		g.plane.count.notAdmitted.Add(uint64(n))
 		return 0
 	}
 	s := &to.session
@@ -181,4 +194,15 @@ func (g *gate) confirmed(to *peer) bool {
 		}
 	}
 	return false
+}
+
+// sourceOf is the source of an IP packet; the zero Addr if it is none.
+func sourceOf(packet []byte) netip.Addr {
+	switch {
+	case len(packet) >= 20 && packet[0]>>4 == 4:
+		return netip.AddrFrom4([4]byte(packet[12:16]))
+	case len(packet) >= 40 && packet[0]>>4 == 6:
+		return netip.AddrFrom16([16]byte(packet[8:24]))
+	}
+	return netip.Addr{}
 }

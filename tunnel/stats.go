@@ -14,10 +14,12 @@ type Stats struct {
 	NoPeer        uint64 // packets from the TUN interface to an address of no peer
 	NotAdmitted   uint64 // packets from the TUN interface for a peer that cannot be reached yet
 	OverCeiling   uint64 // with a label that goes on, beyond what the node spends on relaying
+	DevicePeers   uint64 // not a count: the peers that wireguard-go has now
 }
 
 type counters struct {
-	forwarded, forwardFailed, sendFailed, noPath, unknownLabel, ignored, noPeer, notAdmitted, overCeiling atomic.Uint64
+	forwarded, forwardFailed, sendFailed, noPath, unknownLabel, ignored atomic.Uint64
+	noPeer, notAdmitted, overCeiling                                    atomic.Uint64
 }
 
 // Stats returns the counts at this moment.
@@ -34,5 +36,6 @@ func (p *Plane) Stats() Stats {
 		NoPeer:        c.noPeer.Load(),
 		NotAdmitted:   c.notAdmitted.Load(),
 		OverCeiling:   c.overCeiling.Load(),
+		DevicePeers:   uint64(len(*p.peers.live.Load())),
 	}
 }
