@@ -55,6 +55,7 @@ type Plane struct {
 	backlogs []*backlog   // for each socket
 	events   sink
 	peers    registry
+	sites    atomic.Pointer[sites]
 	public   [32]byte // our own key
 	cookies  device.CookieChecker
 	waiting  atomic.Int64   // handshake messages that are kept for want of a path
@@ -90,6 +91,7 @@ func newPlane(cfg Config) (*Plane, error) {
 	}
 	p := &Plane{clock: cfg.Clock, sockets: sockets, events: sink{to: cfg.Events}, closing: make(chan struct{})}
 	p.table.Store(&fwd.Table{})
+	p.sites.Store(new(sites))
 	p.peers.init()
 	copy(p.public[:], key.PublicKey().Bytes())
 	p.cookies.Init(p.public)
