@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"net/netip"
 	"testing"
 
 	"golang.zx2c4.com/wireguard/conn"
@@ -97,21 +96,29 @@ func TestForwardingDoesNotAllocate(t *testing.T) {
 }
 
 func TestTheGateDoesNotAllocate(t *testing.T) {
-	b := newBare(t, testClock)
-	to := b.peer(2)
-	b.send(to, transport(64, 1))
-	packets := packetsTo(netip.MustParseAddr("10.71.0.2"), 40)
-	buffers, sizes := make([][]byte, 128), make([]int, 128)
-	for i := range buffers {
-		buffers[i] = make([]byte, 2000)
+	for name, c := range gateCases {
+		b, to := gateTo(t, c.behind...)
+		var packets [][]byte
+		for i := range benchBatch {
+			packets = append(packets, packet(here, c.addr, 1340, uint32(i)))
+		}
+		b.gate.host = stillHost{packets}
+		buffers, sizes := buffersOf(benchBatch)
+		came, bufs := arriving(c.addr), make([][]byte, benchBatch)
+		expectNoAllocations(t, name+", out", func() {
+			if _, err := b.gate.Read(buffers, sizes, 16); err != nil {
+				t.Error(err)
+			}
+			to.session.inside.Store(0)
+		})
+		expectNoAllocations(t, name+", in", func() {
+			copy(bufs, came)
+			if _, err := b.gate.Write(bufs, 16); err != nil {
+				t.Error(err)
+			}
+		})
+		if s := b.Stats(); s.InRefused+s.OutRefused+s.NoPeer+s.NotAdmitted > 0 {
+			t.Errorf("%s: %+v", name, s)
+		}
 	}
-	expectNoAllocations(t, "gate", func() {
-		for _, p := range packets {
-			b.tun.fromHost <- p
-		}
-		if _, err := b.gate.Read(buffers, sizes, 16); err != nil {
-			t.Error(err)
-		}
-		to.session.inside.Store(0)
-	})
 }

@@ -48,13 +48,19 @@ func newBare(t testing.TB, clock func() wire.Stamp) *bare {
 func (b *bare) addr() netip.AddrPort { return b.Listening()[0] }
 
 func (b *bare) peer(id byte) *peer {
-	p := newPeer(wire.NodeID{id}, [32]byte{id})
-	prefix := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 71, 0, id}), 32)
-	p.allowed = []netip.Prefix{prefix}
-	b.peers.peers[p.id] = p
-	b.peers.owners[prefix] = p
-	b.peers.publish()
-	return p
+	return b.live(wire.NodeID{id}, [32]byte{id}, netip.AddrFrom4([4]byte{10, 71, 0, id}))
+}
+
+// live registers a peer as wireguard-go would have it.
+func (p *Plane) live(id wire.NodeID, public [32]byte, own ...netip.Addr) *peer {
+	reg, _, err := p.peers.register(id, public, own)
+	if err != nil {
+		panic(err)
+	}
+	to := newPeer(reg)
+	p.peers.enlist(to)
+	reg.live.Store(to)
+	return to
 }
 
 // receive calls the receive function once, with room for so many packets.

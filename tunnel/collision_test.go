@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"overlayd/internal/wire"
+	"overlayd/tunnel/fwd"
 )
 
 func TestOfTwoInitiationsThatCrossOneWins(t *testing.T) {
@@ -31,10 +32,9 @@ func TestOfTwoInitiationsThatCrossOneWins(t *testing.T) {
 		now := wire.Stamp(time.Hour)
 		p := &Plane{clock: func() wire.Stamp { return now }, public: [32]byte{c.ours}}
 		p.peers.init()
-		to := newPeer(wire.NodeID{remote}, [32]byte{c.theirs})
-		p.peers.peers[to.id] = to
-		p.peers.publish()
-		if p.collides(to.id, c.frame) {
+		to := p.live(wire.NodeID{remote}, [32]byte{c.theirs})
+		direct := &fwd.Path{Peer: to.id}
+		if p.unwanted(direct, c.frame) {
 			t.Errorf("%s: collides before we sent anything", c.name)
 		}
 		k := &to.handshake.kept[0]
@@ -45,7 +45,7 @@ func TestOfTwoInitiationsThatCrossOneWins(t *testing.T) {
 		if c.session {
 			to.session.index.Store(7)
 		}
-		if got := p.collides(to.id, c.frame); got != c.want {
+		if got := p.unwanted(direct, c.frame); got != c.want {
 			t.Errorf("%s: collides %v, want %v", c.name, got, c.want)
 		}
 	}

@@ -57,6 +57,10 @@ func (f *forwarder) run(sw *fwd.Switch, data []byte, segment int, now wire.Stamp
 		end = min(end+segment, len(data))
 		packets++
 	}
+	if sw.Budget != nil && !sw.Budget.Take(end, now) {
+		f.plane.count.overCeiling.Add(uint64(packets))
+		return end
+	}
 	sw.Counters.Received(packets, end, now)
 	f.add(sw.To, data[:end], segment, packets)
 	return end

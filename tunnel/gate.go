@@ -1,8 +1,6 @@
 package tunnel
 
 import (
-	"encoding/binary"
-	"net/netip"
 	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
@@ -31,12 +29,8 @@ type gate struct {
 	}
 
 	// What follows belongs to the goroutine that reads.
-	view *view
-	to4  uint32 // the destination of the last packet, and its peer
-	peer *peer
-	is4  bool
-
-	timer *time.Timer
+	departs departs
+	timer   *time.Timer
 }
 
 func newGate(p *Plane, inner tun.Device) *gate {
@@ -72,56 +66,97 @@ func (g *gate) forwardEvents() {
 	}
 }
 
-// Read reads packets and blanks out those that wireguard-go should not get.
+// Read reads packets, puts those from or to a network behind a node into an outer header, and blanks out those that
+// wireguard-go should not get.
 func (g *gate) Read(packets [][]byte, sizes []int, offset int) (int, error) {
 	n, err := g.host.Read(packets, sizes, offset)
-	if v := g.plane.peers.view.Load(); v != g.view {
-		g.view, g.is4 = v, false
+	if n == 0 {
+		return n, err
 	}
+	g.departs.begin(g.plane.peers.view.Load(), g.plane.sites.Load())
+	next := g.place(packets[0][offset:], &sizes[0])
 	for i := 0; i < n; {
-		to := g.peerOf(packets[i][offset : offset+sizes[i]])
-		end := i + 1
-		for end < n && g.peerOf(packets[end][offset:offset+sizes[end]]) == to {
-			end++
+		to, end := next, i+1
+		for ; end < n; end++ {
+			if next = g.place(packets[end][offset:], &sizes[end]); next != to {
+				break
+			}
 		}
-		admitted := g.admit(to, end-i)
-		clear(sizes[i+admitted : end])
+		if to != nil {
+			admitted := g.admit(to, end-i)
+			clear(sizes[i+admitted : end])
+		}
 		i = end
 	}
 	return n, err
 }
 
-// Write passes packets to the TUN interface.
-func (g *gate) Write(packets [][]byte, offset int) (int, error) {
-	if len(packets) > 0 {
-		last := packets[len(packets)-1]
-		if number, socket, ok := marked(last, len(last)); ok && int(socket) < len(g.plane.backlogs) {
-			g.plane.backlogs[socket].passed(number)
-		}
-	}
-	return g.host.Write(packets, offset)
-}
-
-// peerOf finds the peer that a packet goes to; nil if there is none.
-func (g *gate) peerOf(packet []byte) *peer {
+// place returns the peer that a packet goes to, and puts the packet into an outer header if it needs one. If it goes
+// nowhere, it is blanked out and counted.
+func (g *gate) place(buffer []byte, size *int) *registration {
+	how := g.departs.of(buffer[:*size])
 	switch {
-	case len(packet) >= 20 && packet[0]>>4 == 4:
-		to := binary.BigEndian.Uint32(packet[16:20])
-		if !g.is4 || to != g.to4 {
-			g.is4, g.to4 = true, to
-			g.peer = g.view.lookup(netip.AddrFrom4([4]byte(packet[16:20])))
+	case how == nil || how.to == nil && !how.refused:
+		g.plane.count.noPeer.Add(1)
+	case how.to == nil:
+		g.plane.count.outRefused.Add(1)
+	case !how.carried:
+		return how.to
+	default:
+		if *size = how.header.wrap(buffer, *size); *size > 0 {
+			return how.to
 		}
-		return g.peer
-	case len(packet) >= 40 && packet[0]>>4 == 6:
-		return g.view.lookup(netip.AddrFrom16([16]byte(packet[24:40])))
+		g.plane.count.outRefused.Add(1)
 	}
+	*size = 0
 	return nil
 }
 
+// Write passes packets to the TUN interface that may go there, without their outer headers. All are from one peer.
+func (g *gate) Write(packets [][]byte, offset int) (int, error) {
+	n := len(packets)
+	if n == 0 {
+		return 0, nil
+	}
+	last := packets[n-1] // before it is cut: the number is at a fixed place of the buffer
+	if number, socket, ok := marked(last, len(last)); ok && int(socket) < len(g.plane.backlogs) {
+		g.plane.backlogs[socket].passed(number)
+	}
+	packets = g.accept(packets, offset)
+	if refused := n - len(packets); refused > 0 {
+		g.plane.count.inRefused.Add(uint64(refused))
+	}
+	if len(packets) == 0 {
+		return n, nil
+	}
+	_, err := g.host.Write(packets, offset)
+	return n, err
+}
+
+// accept returns those packets that may go to the host. It reuses the slice, and cuts outer headers off from the front.
+func (g *gate) accept(packets [][]byte, offset int) [][]byte {
+	a := arrivals{sites: g.plane.sites.Load(), view: g.plane.peers.view.Load()}
+	if a.from = a.view.owner(sourceOf(packets[0][offset:])); a.from == nil {
+		return nil // it is being removed
+	}
+	a.from.touch()
+	if a.sites.none() {
+		return packets
+	}
+	taken := packets[:0]
+	for _, p := range packets {
+		if skip, size := a.accept(p[offset:]); size > 0 {
+			taken = append(taken, p[skip:skip+offset+size])
+		}
+	}
+	return taken
+}
+
 // admit decides how many of n packets to a peer wireguard-go gets.
-func (g *gate) admit(to *peer, n int) int {
+func (g *gate) admit(reg *registration, n int) int {
+	to := g.plane.need(reg)
 	if to == nil {
-		g.plane.count.noPeer.Add(uint64(n))
+		g.plane.count.notAdmitted.Add(uint64(n))
 		return 0
 	}
 	s := &to.session

@@ -139,34 +139,6 @@ func TestPacketsToNobodyStayOutside(t *testing.T) {
 	}
 }
 
-func TestPacketsFindTheLongestPrefix(t *testing.T) {
-	b := newBare(t, testClock)
-	two, three, four := b.peer(2), b.peer(3), b.peer(4)
-	for text, owner := range map[string]*peer{
-		"0.0.0.0/0": two, "10.9.0.0/16": three, "fd00::/8": two, "fd00::7/128": four,
-	} {
-		b.peers.owners[netip.MustParsePrefix(text)] = owner
-	}
-	b.peers.publish()
-	b.gate.view = b.peers.view.Load()
-	six := make([]byte, 40)
-	six[0] = 0x60
-	for text, want := range map[string]*peer{
-		"10.71.0.3": three, "10.9.1.1": three, "192.0.2.1": two, "fd00::8": two, "fd00::7": four, "fe80::1": nil,
-	} {
-		to := netip.MustParseAddr(text)
-		p := six
-		if to.Is4() {
-			p = packet(here, to, 50, 0)
-		} else {
-			copy(six[24:], to.AsSlice())
-		}
-		if got := b.gate.peerOf(p); got != want {
-			t.Errorf("%s goes to %v, want %v", text, got, want)
-		}
-	}
-}
-
 func TestTheInterfaceGoingDownIsHidden(t *testing.T) {
 	b := newBare(t, testClock)
 	b.tun.events <- tun.EventDown

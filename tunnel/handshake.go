@@ -186,7 +186,7 @@ func (p *Plane) repeatHandshake(to *peer) {
 // releaseHandshakes sends what was kept for peers that have a path now, and forgets what is too old.
 func (p *Plane) releaseHandshakes(t *fwd.Table) {
 	now := p.clock()
-	for _, to := range p.peers.view.Load().peers {
+	for _, to := range *p.peers.live.Load() {
 		route := t.Routes[to.id]
 		reachable := len(pathsOf(route)) > 0
 		h := &to.handshake

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type memTUN struct {
 	events    chan tun.Event
 	closed    chan struct{}
 	closeOnce sync.Once
+	written   atomic.Uint64 // packets that the host got
 }
 
 func newMemTUN() *memTUN {
@@ -88,6 +90,7 @@ func (m *memTUN) Write(packets [][]byte, offset int) (int, error) {
 	for i, p := range packets {
 		select {
 		case m.toHost <- slices.Clone(p[offset:]):
+			m.written.Add(1)
 		case <-m.closed:
 			return i, os.ErrClosed
 		}

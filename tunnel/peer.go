@@ -5,17 +5,13 @@ import (
 	"sync/atomic"
 
 	"golang.zx2c4.com/wireguard/conn"
-
-	"overlayd/internal/wire"
 )
 
-// peer is what the data plane keeps of a peer. It is the endpoint that wireguard-go holds for it: which path a packet
-// takes is looked up in the forwarding table every time. It is also the endpoint of what came from it in a circuit,
-// where the source address would be the relay's.
+// peer is what the data plane keeps of a peer that wireguard-go has, for as long as it has it. It is the endpoint that
+// wireguard-go holds for it: which path a packet takes is looked up in the forwarding table every time. It is also the
+// endpoint of what came from it in a circuit, where the source address would be the relay's.
 type peer struct {
-	id      wire.NodeID
-	public  [32]byte
-	allowed []netip.Prefix // owned by the registry
+	*registration
 
 	session   session
 	woken     atomic.Uint64 // wire.Stamp of the last wake; zero: none yet
@@ -24,8 +20,8 @@ type peer struct {
 
 var _ conn.Endpoint = (*peer)(nil)
 
-func newPeer(id wire.NodeID, public [32]byte) *peer {
-	return &peer{id: id, public: public, session: session{room: make(chan struct{}, 1)}}
+func newPeer(reg *registration) *peer {
+	return &peer{registration: reg, session: session{room: make(chan struct{}, 1)}}
 }
 
 func (p *peer) ClearSrc()           {}

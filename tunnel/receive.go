@@ -162,12 +162,9 @@ func (r *receiver) message(table *fwd.Table, data []byte, segment int, from neti
 func (r *receiver) terminal(path *fwd.Path, frame []byte, from netip.AddrPort, heard *tally) bool {
 	switch wire.Classify(frame) {
 	case wire.ClassWireGuard:
-		to, known := r.plane.peers.view.Load().peers[path.Peer]
-		if !known {
+		to := r.plane.sender(path, frame)
+		if to == nil {
 			r.plane.count.ignored.Add(1)
-			return true
-		}
-		if r.plane.collides(path.Peer, frame) {
 			return true
 		}
 		if !r.deliver(frame, to) {

@@ -144,6 +144,26 @@ func TestLabelsAreSwitchedInWholeMessages(t *testing.T) {
 	}
 }
 
+func TestRelayingStopsAtItsCeiling(t *testing.T) {
+	n := newNeighbourhood(t)
+	n.on.Budget = fwd.NewBudget(1, 1000) // so many bytes, and practically none later
+	for i := range 3 {
+		n.a.send(n.addr(), labelled(0x11, transport(392, byte(i))), labelled(0x11, transport(292, byte(i))), transport(64, 1))
+		n.receive(1)
+	}
+	n.b.expect(labelled(0x22, transport(392, 0)), labelled(0x22, transport(292, 0)))
+	if s := n.Stats(); s.Forwarded != 2 || s.OverCeiling != 4 || s.ForwardFailed != 0 {
+		t.Errorf("%+v", s)
+	}
+	if got := n.on.Counters.RxPackets.Load(); got != 2 {
+		t.Errorf("%d frames counted as forwarded", got)
+	}
+	n.on.Budget = nil
+	n.a.send(n.addr(), labelled(0x11, transport(92, 9)), transport(64, 1))
+	n.receive(1)
+	n.b.expect(labelled(0x22, transport(92, 9)))
+}
+
 func TestAFrameMayBeTooShortForItsLabel(t *testing.T) {
 	n := newNeighbourhood(t)
 	frame := labelled(0x11, transport(100, 1))

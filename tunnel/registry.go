@@ -1,159 +1,195 @@
 package tunnel
 
 import (
-	"encoding/hex"
-	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
-	"golang.zx2c4.com/wireguard/device"
+	"github.com/gaissmai/bart"
 
 	"overlayd/internal/wire"
 )
 
-// registry holds the peers that the device has. The data path reads an immutable view of it.
+// registry holds the peers that packets may go to and come from. A network has thousands of them, of which wireguard-go
+// has only those that are in use: see lifecycle.go. The data path reads an immutable view; the next view shares with the
+// last one all that did not change, so that to register a peer costs the same in a large network as in a small one.
 type registry struct {
 	view atomic.Pointer[view]
+	live atomic.Pointer[[]*peer] // those that wireguard-go has, or is just getting; never changed once stored
 
-	mu     sync.Mutex // guards what follows, and the order of changes to the device
-	peers  map[wire.NodeID]*peer
-	owners map[netip.Prefix]*peer
+	// mu guards what follows, and the order of changes to the view and the device. It must not be waited for without
+	// bound where wireguard-go reads, receives, sends or writes: whoever holds it may be waiting for just that to end.
+	mu       sync.Mutex
+	creating *peer // that wireguard-go is just getting
+	closed   bool  // wireguard-go gets no more peers
+}
+
+// registration is what is kept of every peer.
+type registration struct {
+	id     wire.NodeID
+	public [32]byte
+	own    atomic.Pointer[[]netip.Addr] // its overlay addresses
+	live   atomic.Pointer[peer]         // nil: wireguard-go does not have it
+	used   atomic.Bool                  // since the last sweep
+
+	lastUse wire.Stamp // as far as the sweeps know; guarded by the registry's lock
+}
+
+// touch notes that the peer is needed.
+func (r *registration) touch() {
+	if !r.used.Load() { // mostly it is set: a load spares other processors the cache line
+		r.used.Store(true)
+	}
 }
 
 // view is a snapshot of the registry; it is never changed.
 type view struct {
-	peers map[wire.NodeID]*peer
-	hosts map[netip.Addr]*peer
-	nets  []subnet // the longest first
+	ids   *bart.Table[*registration] // by identifier, written as an address: the same kind of table serves for both
+	addrs *bart.Table[*registration] // by overlay address
 }
 
-type subnet struct {
-	prefix netip.Prefix
-	peer   *peer
+// peer finds the registration of a node; nil if there is none.
+func (v *view) peer(id wire.NodeID) *registration {
+	reg, _ := v.ids.Lookup(netip.AddrFrom16(id))
+	return reg
 }
 
-// lookup finds the peer that packets to an address go to, as wireguard-go does; nil if there is none.
-func (v *view) lookup(to netip.Addr) *peer {
-	if p, ok := v.hosts[to]; ok {
-		return p
-	}
-	for _, n := range v.nets {
-		if n.prefix.Contains(to) {
-			return n.peer
-		}
-	}
-	return nil
+// owner finds the peer that has an overlay address; nil if there is none.
+func (v *view) owner(of netip.Addr) *registration {
+	reg, _ := v.addrs.Lookup(of)
+	return reg
 }
+
+func (v view) withPeer(reg *registration) view {
+	v.ids = v.ids.InsertPersist(single(netip.AddrFrom16(reg.id)), reg)
+	return v
+}
+
+func (v view) withoutPeer(reg *registration) view {
+	v.ids = v.ids.DeletePersist(single(netip.AddrFrom16(reg.id)))
+	return v
+}
+
+func (v view) withOwner(addr netip.Addr, reg *registration) view {
+	v.addrs = v.addrs.InsertPersist(single(addr), reg)
+	return v
+}
+
+func (v view) withoutOwner(addr netip.Addr) view {
+	v.addrs = v.addrs.DeletePersist(single(addr))
+	return v
+}
+
+func single(addr netip.Addr) netip.Prefix { return netip.PrefixFrom(addr, addr.BitLen()) }
 
 func (r *registry) init() {
-	r.peers = make(map[wire.NodeID]*peer)
-	r.owners = make(map[netip.Prefix]*peer)
-	r.publish()
+	r.view.Store(&view{ids: new(bart.Table[*registration]), addrs: new(bart.Table[*registration])})
+	r.live.Store(new([]*peer))
 }
 
-func (r *registry) publish() {
-	v := &view{peers: maps.Clone(r.peers), hosts: make(map[netip.Addr]*peer)}
-	for prefix, p := range r.owners {
-		if prefix.IsSingleIP() {
-			v.hosts[prefix.Addr()] = p
-		} else {
-			v.nets = append(v.nets, subnet{prefix, p})
+// change is what of a new registration the device has to hear, for peers that it has.
+type change struct{ lines strings.Builder }
+
+func (c *change) allow(to *peer, addr netip.Addr) { c.allowed(to, "", addr) }
+func (c *change) deny(to *peer, addr netip.Addr)  { c.allowed(to, "-", addr) }
+
+func (c *change) allowed(to *peer, sign string, addr netip.Addr) {
+	if to != nil {
+		fmt.Fprintf(&c.lines, "public_key=%x\nupdate_only=true\nallowed_ip=%s%s\n", to.public, sign, single(addr))
+	}
+}
+
+// register makes own the overlay addresses of a peer. The lock must be held.
+func (r *registry) register(id wire.NodeID, public [32]byte, own []netip.Addr) (reg *registration, device change, err error) {
+	old := r.view.Load()
+	next := *old
+	if reg = old.peer(id); reg == nil {
+		reg = &registration{id: id, public: public}
+		reg.own.Store(new([]netip.Addr))
+		next = next.withPeer(reg)
+	}
+	if reg.public != public {
+		return nil, device, fmt.Errorf("add peer %s: it is known with another key", id.Short())
+	}
+	for _, addr := range *reg.own.Load() {
+		if !slices.Contains(own, addr) && old.owner(addr) == reg {
+			next = next.withoutOwner(addr)
+			device.deny(reg.live.Load(), addr)
 		}
 	}
-	slices.SortFunc(v.nets, func(a, b subnet) int { return b.prefix.Bits() - a.prefix.Bits() })
-	r.view.Store(v)
-}
-
-func (r *registry) stopTimers() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, p := range r.peers {
-		p.handshake.stop()
+	for _, addr := range own {
+		owner := old.owner(addr)
+		if owner == reg {
+			continue
+		}
+		if owner != nil {
+			device.deny(owner.live.Load(), addr)
+		}
+		next = next.withOwner(addr, reg)
+		device.allow(reg.live.Load(), addr)
 	}
+	reg.own.Store(&own)
+	if next != *old { // the gate forgets what it knows with every view
+		r.view.Store(&next)
+	}
+	return reg, device, nil
 }
 
-// AddPeer makes a peer known to WireGuard, or changes the addresses that it may use if it is known. A prefix belongs to
-// one peer; the last one to claim it has it.
+// forget takes a peer out of the view. The lock must be held.
+func (r *registry) forget(reg *registration) {
+	next := *r.view.Load()
+	for _, addr := range *reg.own.Load() {
+		if next.owner(addr) == reg {
+			next = next.withoutOwner(addr)
+		}
+	}
+	next = next.withoutPeer(reg)
+	r.view.Store(&next)
+}
+
+// AddPeer registers a peer, or changes the overlay addresses that it may use if it is known. Each prefix is one address;
+// it belongs to one peer, and the last one to claim it has it. WireGuard gets the peer only when it is needed.
 func (p *Plane) AddPeer(id wire.NodeID, public [32]byte, allowed []netip.Prefix) error {
+	own := make([]netip.Addr, len(allowed))
+	for i, prefix := range allowed {
+		if !prefix.IsSingleIP() {
+			return fmt.Errorf("add peer %s: %s is not one address: give networks to SetSites", id.Short(), prefix)
+		}
+		own[i] = prefix.Addr()
+	}
 	r := &p.peers
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	to, known := r.peers[id]
-	if known && to.public != public {
-		return fmt.Errorf("add peer %s: it is known with another key", id.Short())
+	reg, device, err := r.register(id, public, own)
+	if err != nil || device.lines.Len() == 0 {
+		return err
 	}
-	if !known {
-		to = newPeer(id, public)
-		r.peers[id] = to
-	}
-	masked := make([]netip.Prefix, len(allowed))
-	for i, prefix := range allowed {
-		masked[i] = prefix.Masked()
-	}
-	var config strings.Builder
-	fmt.Fprintf(&config, "public_key=%s\n", hex.EncodeToString(public[:]))
-	if !known {
-		fmt.Fprintf(&config, "endpoint=%s\n", id)
-	}
-	for _, prefix := range to.allowed {
-		if !slices.Contains(masked, prefix) && r.owners[prefix] == to {
-			fmt.Fprintf(&config, "allowed_ip=-%s\n", prefix)
-			delete(r.owners, prefix)
-		}
-	}
-	for _, prefix := range masked {
-		if r.owners[prefix] != to {
-			fmt.Fprintf(&config, "allowed_ip=%s\n", prefix)
-			r.owners[prefix] = to
-		}
-	}
-	to.allowed = masked
-	r.publish() // before the device calls ParseEndpoint
-	if err := p.device.IpcSet(config.String()); err != nil {
-		r.forget(to)
-		p.device.RemovePeer(device.NoisePublicKey(public))
+	if err := p.device.IpcSet(device.lines.String()); err != nil {
+		p.remove(reg)
 		return fmt.Errorf("add peer %s: %w", id.Short(), err)
 	}
 	return nil
 }
 
-// RemovePeer makes WireGuard forget a peer and its session. It is no error if the peer is not known.
+// RemovePeer forgets a peer and its session at once: when it returns, nothing from the peer reaches the TUN interface
+// any more. It is no error if the peer is not known.
 func (p *Plane) RemovePeer(id wire.NodeID) error {
 	r := &p.peers
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	to, known := r.peers[id]
-	if !known {
-		return nil
+	if reg := r.view.Load().peer(id); reg != nil {
+		p.remove(reg)
 	}
-	r.forget(to)
-	p.device.RemovePeer(device.NoisePublicKey(to.public))
-	p.waiting.Add(-to.handshake.stop())
 	return nil
 }
 
-func (r *registry) forget(to *peer) {
-	delete(r.peers, to.id)
-	maps.DeleteFunc(r.owners, func(_ netip.Prefix, owner *peer) bool { return owner == to })
-	r.publish()
-}
-
-var errUnknownPeer = errors.New("endpoint names no peer")
-
-// byName finds the peer of an endpoint= line.
-func (r *registry) byName(name string) (*peer, error) {
-	id, err := wire.ParseNodeID(name)
-	if err != nil {
-		return nil, err
+// remove must be called with the registry's lock held.
+func (p *Plane) remove(reg *registration) {
+	p.peers.forget(reg) // first, so that nothing asks for the peer again
+	if to := reg.live.Swap(nil); to != nil {
+		p.drop(to)
 	}
-	to, ok := r.view.Load().peers[id]
-	if !ok {
-		return nil, errUnknownPeer
-	}
-	return to, nil
 }

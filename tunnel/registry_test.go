@@ -55,8 +55,8 @@ func TestAddPeerSetsTheAddressesItMayUse(t *testing.T) {
 		wantB string
 		wantC string
 	}{
-		{b, []string{"10.0.0.2/32", "10.5.1.1/16"}, "10.0.0.2/32 10.5.0.0/16", ""},
-		{b, []string{"10.0.0.2/32", "10.5.1.1/16"}, "10.0.0.2/32 10.5.0.0/16", ""},
+		{b, []string{"10.0.0.2/32", "10.5.1.1/32"}, "10.0.0.2/32 10.5.1.1/32", ""},
+		{b, []string{"10.0.0.2/32", "10.5.1.1/32"}, "10.0.0.2/32 10.5.1.1/32", ""},
 		{b, []string{"10.0.0.2/32", "fd00::2/128"}, "10.0.0.2/32 fd00::2/128", ""},
 		{c, []string{"10.0.0.2/32", "10.0.0.3/32"}, "fd00::2/128", "10.0.0.2/32 10.0.0.3/32"},
 		{c, []string{"10.0.0.3/32"}, "fd00::2/128", "10.0.0.3/32"},
@@ -64,6 +64,9 @@ func TestAddPeerSetsTheAddressesItMayUse(t *testing.T) {
 	}
 	for i, step := range steps {
 		if err := a.plane.AddPeer(step.peer.id, step.peer.public, prefixes(step.allow...)); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.plane.create(a.plane.peers.view.Load().peer(step.peer.id)); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(a.allowedIPs(b), " "); got != step.wantB {
@@ -74,13 +77,16 @@ func TestAddPeerSetsTheAddressesItMayUse(t *testing.T) {
 		}
 		view := a.plane.peers.view.Load()
 		for text, want := range map[string]*site{"10.0.0.3": c, "fd00::2": b} {
-			if p := view.lookup(netip.MustParseAddr(text)); p != nil && p.id != want.id {
+			if p := view.owner(netip.MustParseAddr(text)); p != nil && p.id != want.id {
 				t.Errorf("step %d: %s goes to %v", i, text, p.id)
 			}
 		}
 	}
 	if err := a.plane.AddPeer(b.id, c.public, nil); err == nil {
 		t.Error("a peer changed its key")
+	}
+	if err := a.plane.AddPeer(b.id, b.public, prefixes("10.5.0.0/16")); err == nil {
+		t.Error("a peer got a network for its address")
 	}
 }
 
@@ -96,7 +102,7 @@ func TestARemovedPeerIsForgotten(t *testing.T) {
 	if b.plane.device.LookupPeer(device.NoisePublicKey(a.public)) != nil {
 		t.Error("wireguard-go still knows the peer")
 	}
-	if b.plane.peers.view.Load().lookup(a.inner) != nil {
+	if b.plane.peers.view.Load().owner(a.inner) != nil {
 		t.Error("its address still leads to it")
 	}
 	b.add(a)

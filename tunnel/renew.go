@@ -8,11 +8,15 @@ import (
 
 // Renew begins a new session with a peer, unless that was done in the last 5 s. It is no error if the peer is not known.
 func (p *Plane) Renew(id wire.NodeID) error {
-	to, known := p.peers.view.Load().peers[id]
-	if !known {
+	reg := p.peers.view.Load().peer(id)
+	if reg == nil {
 		return nil
 	}
-	if at := p.device.LookupPeer(device.NoisePublicKey(to.public)); at != nil {
+	reg.touch()
+	if err := p.create(reg); err != nil {
+		return err
+	}
+	if at := p.device.LookupPeer(device.NoisePublicKey(reg.public)); at != nil {
 		return at.SendHandshakeInitiation(false)
 	}
 	return nil

@@ -13,10 +13,15 @@ type Stats struct {
 	EventsDropped uint64 // events for which the queue had no room
 	NoPeer        uint64 // packets from the TUN interface to an address of no peer
 	NotAdmitted   uint64 // packets from the TUN interface for a peer that cannot be reached yet
+	OutRefused    uint64 // packets from the TUN interface with a source that is not of this site, or no way to carry them
+	InRefused     uint64 // packets from a peer that it may not send, or that may not go where they want to
+	OverCeiling   uint64 // with a label that goes on, beyond what the node spends on relaying
+	DevicePeers   uint64 // not a count: the peers that wireguard-go has now
 }
 
 type counters struct {
-	forwarded, forwardFailed, sendFailed, noPath, unknownLabel, ignored, noPeer, notAdmitted atomic.Uint64
+	forwarded, forwardFailed, sendFailed, noPath, unknownLabel, ignored atomic.Uint64
+	noPeer, notAdmitted, outRefused, inRefused, overCeiling             atomic.Uint64
 }
 
 // Stats returns the counts at this moment.
@@ -32,5 +37,9 @@ func (p *Plane) Stats() Stats {
 		EventsDropped: p.events.dropped.Load(),
 		NoPeer:        c.noPeer.Load(),
 		NotAdmitted:   c.notAdmitted.Load(),
+		OutRefused:    c.outRefused.Load(),
+		InRefused:     c.inRefused.Load(),
+		OverCeiling:   c.overCeiling.Load(),
+		DevicePeers:   uint64(len(*p.peers.live.Load())),
 	}
 }

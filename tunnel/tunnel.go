@@ -55,10 +55,14 @@ type Plane struct {
 	backlogs []*backlog   // for each socket
 	events   sink
 	peers    registry
-	public   [32]byte     // our own key
-	waiting  atomic.Int64 // handshake messages that are kept for want of a path
-	device   *device.Device
+	sites    atomic.Pointer[sites]
+	public   [32]byte // our own key
+	cookies  device.CookieChecker
+	waiting  atomic.Int64   // handshake messages that are kept for want of a path
+	device   *device.Device // nil until start
 	gate     *gate
+	closing  chan struct{} // closed by Close
+	sweeper  sync.WaitGroup
 	count    counters
 }
 
@@ -85,10 +89,12 @@ func newPlane(cfg Config) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{clock: cfg.Clock, sockets: sockets, events: sink{to: cfg.Events}}
+	p := &Plane{clock: cfg.Clock, sockets: sockets, events: sink{to: cfg.Events}, closing: make(chan struct{})}
 	p.table.Store(&fwd.Table{})
+	p.sites.Store(new(sites))
 	p.peers.init()
 	copy(p.public[:], key.PublicKey().Bytes())
+	p.cookies.Init(p.public)
 	for _, s := range sockets {
 		p.backlogs = append(p.backlogs, newBacklog())
 		p.batches[family(s)].New = func() any { return s.NewBatch() }
@@ -107,7 +113,11 @@ func (p *Plane) start(cfg Config) error {
 	if err := p.device.IpcSet("private_key=" + hex.EncodeToString(cfg.PrivateKey[:]) + "\n"); err != nil {
 		return err
 	}
-	return p.device.Up()
+	if err := p.device.Up(); err != nil {
+		return err
+	}
+	p.sweeper.Go(p.sweepNowAndThen)
+	return nil
 }
 
 // Publish makes t the forwarding table. It must not be changed afterwards.
@@ -150,6 +160,10 @@ func (p *Plane) Done() <-chan struct{} { return p.device.Wait() }
 
 // Close ends the data plane and closes the sockets and the TUN device.
 func (p *Plane) Close() error {
+	if p.peers.close() {
+		close(p.closing)
+	}
+	p.sweeper.Wait()
 	p.device.Close()
 	p.peers.stopTimers()
 	return p.closeSockets()

@@ -78,6 +78,7 @@ type Route struct {
 type Switch struct {
 	To       Hop
 	Counters *Counters // RxPackets, RxBytes and LastRx of what was forwarded
+	Budget   *Budget   // bounds the bytes that are forwarded, with their labels; nil: nothing does. Its burst is 64 KB or more
 }
 
 // Entry is what a label of ours means. Exactly one of Switch and Path is set.
