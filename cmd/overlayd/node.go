@@ -67,5 +67,6 @@ func rehearse(cfg config.Config, prefix netip.Prefix) error {
 		return err
 	}
 	defer func() { _ = device.Close() }()
-	return osnet.Configure(cfg.Interface, nil, []netip.Prefix{prefix})
+	_, err = osnet.Configure(cfg.Interface, nil, []osnet.Route{{Prefix: prefix}})
+	return err
 }

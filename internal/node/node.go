@@ -329,7 +329,11 @@ func (n *Node) goodbye() {
 
 // configure sets up the interface; what could only be done in part is logged.
 func (n *Node) configure(addrs, routes []netip.Prefix) error {
-	err := osnet.Configure(n.cfg.Interface, addrs, routes)
+	var through []osnet.Route
+	for _, p := range routes {
+		through = append(through, osnet.Route{Prefix: p})
+	}
+	_, err := osnet.Configure(n.cfg.Interface, addrs, through)
 	if errors.Is(err, osnet.ErrNoIPv6) {
 		n.log.Warn("the overlay works without IPv6", "err", err)
 		return nil

@@ -59,6 +59,16 @@ func prefixes(list ...string) []netip.Prefix {
 	return out
 }
 
+// configured is Configure with routes that are no more than a prefix.
+func configured(name string, addrs, routes []netip.Prefix) error {
+	var list []Route
+	for _, p := range routes {
+		list = append(list, Route{Prefix: p})
+	}
+	_, err := Configure(name, addrs, list)
+	return err
+}
+
 // addLink makes an interface that is up and has a carrier and addresses.
 func addLink(t *testing.T, name string, addrs ...string) netlink.Link {
 	t.Helper()
@@ -93,10 +103,12 @@ func state(t *testing.T, name string) (addrs, routes []string) {
 		}
 		addrs = append(addrs, p.String())
 	}
-	through, err := ourRoutes(link)
+	main, err := mainRoutes()
 	must(t, err)
-	for _, r := range through {
-		routes = append(routes, r.Dst.String())
+	for _, r := range main {
+		if ours(r, link) {
+			routes = append(routes, r.Dst.String())
+		}
 	}
 	slices.Sort(addrs)
 	slices.Sort(routes)
@@ -119,7 +131,7 @@ func TestConfigureMakesTheInterfaceAsWanted(t *testing.T) {
 	}
 	addrs, routes := prefixes("10.71.0.1/32", "fd00:71::1/128"), prefixes("10.71.0.0/16", "fd00:71::/48")
 	for range 2 { // the second time changes nothing
-		must(t, Configure("overlay0", addrs, routes))
+		must(t, configured("overlay0", addrs, routes))
 		expect(t, "overlay0", "10.71.0.1/32 fd00:71::1/128", "10.71.0.0/16 fd00:71::/48")
 	}
 	found, err := netlink.RouteGet(net.ParseIP("10.71.9.9"))
@@ -127,22 +139,22 @@ func TestConfigureMakesTheInterfaceAsWanted(t *testing.T) {
 	if len(found) != 1 || !found[0].Src.Equal(net.ParseIP("10.71.0.1")) {
 		t.Errorf("packets into the overlay go by %v", found)
 	}
-	must(t, Configure("overlay0", prefixes("10.72.0.1/16"), prefixes("10.72.0.0/16", "192.168.7.1/24")))
+	must(t, configured("overlay0", prefixes("10.72.0.1/16"), prefixes("10.72.0.0/16", "192.168.7.1/24")))
 	expect(t, "overlay0", "10.72.0.1/16", "10.72.0.0/16 192.168.7.0/24")
-	must(t, Configure("overlay0", nil, nil))
+	must(t, configured("overlay0", nil, nil))
 	expect(t, "overlay0", "", "")
 }
 
 func TestRoutesOfOthersStay(t *testing.T) {
 	isolate(t)
 	open(t, "overlay0")
-	must(t, Configure("overlay0", prefixes("10.71.0.1/32"), nil))
+	must(t, configured("overlay0", prefixes("10.71.0.1/32"), nil))
 	link, err := netlink.LinkByName("overlay0")
 	must(t, err)
 	dst := ipNet(netip.MustParsePrefix("172.16.0.0/12"))
 	byHand := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK}
 	must(t, netlink.RouteAdd(byHand))
-	must(t, Configure("overlay0", prefixes("10.71.0.1/32"), prefixes("10.71.0.0/16")))
+	must(t, configured("overlay0", prefixes("10.71.0.1/32"), prefixes("10.71.0.0/16")))
 	if found, err := netlink.RouteGet(net.ParseIP("172.16.1.1")); err != nil || len(found) != 1 {
 		t.Errorf("the route of a person is gone: %v, %v", found, err)
 	}
@@ -154,7 +166,7 @@ func TestAPrefixThatIsRoutedElsewhereIsLeftThere(t *testing.T) {
 	lan := addLink(t, "eth0", "10.71.3.4/16", "fd00:71::4/48")
 	open(t, "overlay0")
 	for _, prefix := range []string{"10.71.0.0/16", "fd00:71::/48"} {
-		err := Configure("overlay0", prefixes("10.71.0.1/32", "fd00:71::1/128"), prefixes(prefix))
+		err := configured("overlay0", prefixes("10.71.0.1/32", "fd00:71::1/128"), prefixes(prefix))
 		if !errors.Is(err, ErrRouted) || !strings.Contains(err.Error(), prefix) || !strings.Contains(err.Error(), "eth0") {
 			t.Errorf("%s: got %v, want that eth0 has it", prefix, err)
 		}
@@ -165,7 +177,7 @@ func TestAPrefixThatIsRoutedElsewhereIsLeftThere(t *testing.T) {
 			t.Errorf("packets to %s do not go out of eth0: %v, %v", to, found, err)
 		}
 	}
-	must(t, Configure("overlay0", prefixes("10.71.0.1/32"), prefixes("10.71.128.0/17"))) // less of it is fine
+	must(t, configured("overlay0", prefixes("10.71.0.1/32"), prefixes("10.71.128.0/17"))) // less of it is fine
 }
 
 func TestWithoutIPv6ThereIsIPv4AndAWarning(t *testing.T) {
@@ -174,7 +186,7 @@ func TestWithoutIPv6ThereIsIPv4AndAWarning(t *testing.T) {
 		t.Skipf("cannot disable IPv6: %v", err)
 	}
 	open(t, "overlay0")
-	err := Configure("overlay0", prefixes("10.71.0.1/32", "fd00:71::1/128"), prefixes("10.71.0.0/16", "fd00:71::/48"))
+	err := configured("overlay0", prefixes("10.71.0.1/32", "fd00:71::1/128"), prefixes("10.71.0.0/16", "fd00:71::/48"))
 	if !errors.Is(err, ErrNoIPv6) {
 		t.Errorf("got %v, want the warning that there is no IPv6", err)
 	}
@@ -184,7 +196,7 @@ func TestWithoutIPv6ThereIsIPv4AndAWarning(t *testing.T) {
 func TestInterfaceIsSilentByItself(t *testing.T) {
 	isolate(t)
 	open(t, "overlay0")
-	must(t, Configure("overlay0", prefixes("10.71.0.1/32", "fd00:71::1/128"), nil))
+	must(t, configured("overlay0", prefixes("10.71.0.1/32", "fd00:71::1/128"), nil))
 	addrs, _ := state(t, "overlay0")
 	for _, a := range addrs {
 		if strings.HasPrefix(a, "fe80:") {
@@ -216,7 +228,7 @@ func TestNameInUseIsSaid(t *testing.T) {
 	if _, err := Open("other0", 1400); !errors.Is(err, ErrNameInUse) {
 		t.Errorf("an interface of another kind: %v", err)
 	}
-	if err := Configure("missing0", nil, nil); err == nil {
+	if _, err := Configure("missing0", nil, nil); err == nil {
 		t.Error("an interface that is not there was configured")
 	}
 }
@@ -242,7 +254,7 @@ func TestUnderlayListsWhatOthersCanReach(t *testing.T) {
 	must(t, err)
 	must(t, netlink.LinkSetUp(lo))
 	open(t, "overlay0")
-	must(t, Configure("overlay0", prefixes("10.71.0.1/32"), nil))
+	must(t, configured("overlay0", prefixes("10.71.0.1/32"), nil))
 	addLink(t, "wan0", "198.51.100.7/24", "2001:db8::7/64")
 	addLink(t, "lan0", "192.168.1.7/24")
 	down := addLink(t, "down0", "192.168.2.7/24")
