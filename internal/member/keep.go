@@ -1,0 +1,144 @@
+package member
+
+import (
+	"slices"
+	"time"
+
+	"overlayd/internal/wire"
+)
+
+// put makes it the item in its place, and follows what depends on it.
+func (s *Set) put(it *item) {
+	s.shelves[it.kind].put(it)
+	switch it.kind {
+	case KindRecord:
+		if c := s.issued(it.id); c != nil && !s.needed(c) {
+			s.shelves[KindCertificate].remove(it.id)
+		}
+		s.settle(it.id)
+		s.emit(Changed{Node: it.id})
+	case KindCertificate:
+		if it.id == s.self {
+			s.recertified(it.certificate)
+		}
+		s.settle(it.id)
+		s.emit(Changed{Node: it.id})
+	case KindVerdict:
+		if it.verdict.Part == 0 {
+			s.rule(it.verdict)
+		}
+	case KindSettings:
+		it.settings.memory = s.network.memory
+		s.network = it.settings
+		s.emit(Renamed{Network: it.settings})
+	case KindInvitation:
+	}
+}
+
+// rule enters a verdict in the place of an earlier one by the same signer.
+func (s *Set) rule(v *Verdict) {
+	list := slices.DeleteFunc(s.verdicts[v.Target], func(old *Verdict) bool { return old.Signer == v.Signer })
+	s.verdicts[v.Target] = append(list, v)
+	s.emit(Ruled{Verdict: v})
+	s.emit(Changed{Node: v.Target})
+}
+
+// settle finds which certificate of a node is in force, and lets it claim what it says.
+func (s *Set) settle(id wire.NodeID) {
+	var c *Certificate
+	if r := s.record(id); r != nil && s.believes(r.Certificate) {
+		c = r.Certificate
+	}
+	if other := s.issued(id); other != nil && (c == nil || other.Serial > c.Serial) {
+		c = other
+	}
+	before := s.inForce[id]
+	if c == before {
+		return
+	}
+	if before != nil {
+		s.unclaim(before)
+	}
+	if c == nil {
+		delete(s.inForce, id)
+		return
+	}
+	s.inForce[id] = c
+	s.claim(c)
+}
+
+// discard takes an item out of the set. It may come back in another version.
+func (s *Set) discard(it *item) {
+	s.shelves[it.kind].remove(it.id)
+	switch it.kind {
+	case KindRecord, KindCertificate:
+		s.settle(it.id)
+		if it.kind == KindRecord {
+			s.sync.forget(it.id)
+		}
+		s.emit(Changed{Node: it.id})
+	case KindVerdict:
+		v := it.verdict
+		list := slices.DeleteFunc(s.verdicts[v.Target], func(other *Verdict) bool { return other == v })
+		if len(list) == 0 {
+			delete(s.verdicts, v.Target)
+		} else {
+			s.verdicts[v.Target] = list
+		}
+		s.emit(Changed{Node: v.Target})
+	}
+}
+
+// exile keeps a record or certificate of a node that is out.
+func (s *Set) exile(it *item) {
+	p := place{it.kind, it.id}
+	if old := s.exiles[p]; (old == nil || it.newer(old.header)) && len(s.exiles) < maxExiles {
+		s.exiles[p] = it
+	}
+}
+
+// exileStored is exile for what was kept aside before a restart.
+func (s *Set) exileStored(in Item) {
+	if in.Kind != KindRecord && in.Kind != KindCertificate {
+		return
+	}
+	h, err := s.network.peek(in.Kind, in.Raw)
+	if err != nil {
+		return
+	}
+	if it, err := s.network.verify(h, slices.Clone(in.Raw), nil); err == nil {
+		s.exile(it)
+	}
+}
+
+// expire removes every item whose time is over. If this node's own certificate is not valid either, it is rather the
+// clock that is wrong, and a node that forgot everybody would not find back.
+func (s *Set) expire(now time.Time) {
+	if !s.cert.ValidAt(now) {
+		return
+	}
+	for _, kind := range kinds {
+		for _, id := range slices.Clone(s.shelves[kind].order) {
+			it := s.shelves[kind].items[id]
+			late := it.expired(now) || (kind == KindRecord && (s.inForce[id] == nil || !s.inForce[id].ValidAt(now)))
+			if late && id != s.self {
+				s.discard(it)
+				s.touch(now)
+			}
+		}
+	}
+}
+
+func sortedPlaces(m map[place]*item) []place {
+	list := make([]place, 0, len(m))
+	for p := range m {
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b place) int {
+		if a.kind != b.kind {
+			return int(a.kind) - int(b.kind)
+		}
+		return a.id.Compare(b.id)
+	})
+	return list
+}
