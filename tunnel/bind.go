@@ -91,7 +91,7 @@ func (p *Plane) sendData(to *peer, packets [][]byte) {
 	if (route == nil || !route.Awake) && !onlyKeepalive(packets) {
 		p.wake(to)
 	}
-	if route == nil || route.Primary == nil {
+	if route == nil || route.Primary == nil || route.Held {
 		p.sendUndecided(pathsOf(route), packets)
 		return
 	}

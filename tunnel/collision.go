@@ -60,6 +60,9 @@ func (p *Plane) begun(reg *registration, initiation []byte) *peer {
 	if reg == nil {
 		return nil
 	}
+	if route := p.table.Load().Routes[reg.id]; route != nil && route.Held {
+		return nil // it is repeated
+	}
 	if to := reg.live.Load(); to != nil {
 		if p.collides(to) {
 			return nil

@@ -61,9 +61,9 @@ func (p *Plane) sendHandshake(to *peer, packet []byte) {
 	}
 }
 
-// pathsOf is every path of a route, which may be nil.
+// pathsOf is every path of a route, which may be nil. One that is held has none.
 func pathsOf(route *fwd.Route) []*fwd.Path {
-	if route == nil {
+	if route == nil || route.Held {
 		return nil
 	}
 	if len(route.All) == 0 && route.Primary != nil {

@@ -41,7 +41,6 @@ func TestDamagedStateIsKeptAndExplained(t *testing.T) {
 		{"network", "restore it from a copy", d.restore},
 		{"root", "remove it to go on", func(path string, _ []byte) { d.must(os.Remove(path)) }},
 		{"records", "start again", nil},
-		{"invitations", "start again", nil},
 		{"epoch", "start again", nil},
 	} {
 		path := filepath.Join(d.state, f.name)
@@ -102,7 +101,7 @@ func TestUpRefusesAnExpiredCertificate(t *testing.T) {
 	b.must(err)
 	f, err := newFounding("belmont", "overlay", "10.71.0.0/16")
 	b.must(err)
-	_, err = found(dir, f, time.Now().Add(-2*member.Validity))
+	_, err = found(dir, f, time.Now().Add(-2*member.AdminValidity))
 	b.must(err)
 	b.must(dir.Close())
 	d.refusesToStart(b.command("overlayd", d.flags()...), "certificate", "expired", "clock", "new token")
@@ -160,7 +159,7 @@ func TestCtlRefusesInOneSentence(t *testing.T) {
 	boston := b.node("boston", b.namespace())
 	b.works(b.overlayd("join", d.invite(loopback), "--name", "boston", "--state", boston.state))
 	boston.start()
-	b.refused(b.overlayctl("--socket", boston.socket, "invite", "--endpoint", loopback), "may not invite", "root key")
+	b.refused(b.overlayctl("--socket", boston.socket, "invite", "--endpoint", loopback), "no admin", "overlayctl members")
 	b.refused(b.overlayctl(ctl("ping", "boston", "--via", "atlantis")...), "atlantis")
 	if r := b.overlayctl(ctl("ping", "boston", "--count", "1")...); r.status != 1 || !strings.Contains(r.stdout, "no path") {
 		t.Errorf("ping to a peer that cannot be reached: %v", r)

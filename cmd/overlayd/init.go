@@ -99,7 +99,7 @@ func found(dir *state.Dir, f founding, now time.Time) (*member.Certificate, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := dir.SaveRecords([][]byte{record.Raw()}); err != nil {
+	if err := dir.SaveItems([][]byte{member.Item{Kind: member.KindRecord, Raw: record.Raw()}.Stored()}); err != nil {
 		return nil, err
 	}
 	return cert, dir.SaveNetwork(state.Membership{Network: network, Certificate: cert.Raw()})

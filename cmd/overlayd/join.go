@@ -87,12 +87,12 @@ func join(ctx context.Context, dir *state.Dir, token member.Token, name string) 
 	if err != nil {
 		return member.Joined{}, err
 	}
-	if err := dir.SaveRecords(joined.Records); err != nil {
+	if err := dir.SaveItems(joined.Items); err != nil {
 		return member.Joined{}, err
 	}
 	return joined, dir.SaveNetwork(state.Membership{
 		Network: joined.Network, Certificate: joined.Certificate.Raw(),
-		Contact: state.Contact{Node: joined.Inviter, Endpoint: joined.Reached},
+		Contact: state.Contact{Node: joined.Sponsor, Endpoint: joined.Reached},
 	})
 }
 
@@ -118,7 +118,7 @@ func resolve(ctx context.Context, endpoints []string) ([]netip.AddrPort, error) 
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("no address is found for the inviting node, %s: check this machine's DNS",
+		return nil, fmt.Errorf("no address is found for the members that the token names, %s: check this machine's DNS",
 			strings.Join(failed, ", "))
 	}
 	return found, nil

@@ -73,10 +73,16 @@ func (d *service) foundWithExpiredToken() (token string) {
 	cert, err := m.Network.VerifyCertificate(m.Certificate, time.Now())
 	d.must(err)
 	set := member.NewSet(m.Network, id, cert, mathrand.New(mathrand.NewPCG(1, 2)))
-	inviter := member.NewInviter(member.Authority{Network: m.Network, Root: root}, id, set, nil, rand.Reader)
-	token, err = inviter.Create(time.Now().Add(-2*time.Hour), "", time.Hour, []string{loopback})
+	registrar := member.NewRegistrar(set, id, root, rand.Reader)
+	then := time.Now().Add(-2 * time.Hour)
+	token, signed, err := registrar.Invite(then, member.Offer{TTL: time.Hour, Endpoints: []string{loopback}})
 	d.must(err)
-	d.must(dir.SaveInvitations(inviter.Invitations()))
+	items, err := dir.Items()
+	d.must(err)
+	for _, item := range signed {
+		items = append(items, item.Stored())
+	}
+	d.must(dir.SaveItems(items))
 	return token
 }
 

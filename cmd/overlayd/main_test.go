@@ -41,17 +41,21 @@ func refused(t *testing.T, status int, want string, args ...string) {
 type host struct {
 	addr netip.AddrPort
 
-	mu      sync.Mutex
-	inviter *member.Inviter // guarded by mu
-	set     *member.Set     // guarded by mu
+	mu        sync.Mutex
+	set       *member.Set       // guarded by mu
+	registrar *member.Registrar // guarded by mu
+	door      *member.Door      // guarded by mu
 }
 
 func (h *host) token(t *testing.T) string {
 	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	text, err := h.inviter.Create(time.Now(), "", time.Hour, []string{h.addr.String()})
+	text, signed, err := h.registrar.Invite(time.Now(), member.Offer{TTL: time.Hour, Endpoints: []string{h.addr.String()}})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.set.Step(time.Now(), member.Learn{Items: signed}); err != nil {
 		t.Fatal(err)
 	}
 	return text
@@ -81,7 +85,7 @@ func newHost(t *testing.T, lose int) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
-	records, err := dir.Records()
+	items, err := dir.Items()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +95,7 @@ func newHost(t *testing.T, lose int) *host {
 		t.Fatal(err)
 	}
 	set := member.NewSet(m.Network, id, cert, mathrand.New(mathrand.NewPCG(1, 2)))
-	if err := set.Step(now, member.Load{Records: records}); err != nil {
+	if err := set.Step(now, member.Load{Items: items}); err != nil {
 		t.Fatal(err)
 	}
 	conn, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -99,10 +103,10 @@ func newHost(t *testing.T, lose int) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
+	registrar := member.NewRegistrar(set, id, root, rand.Reader)
 	h := &host{
-		addr:    conn.LocalAddr().(*net.UDPAddr).AddrPort(),
-		inviter: member.NewInviter(member.Authority{Network: m.Network, Root: root}, id, set, nil, rand.Reader),
-		set:     set,
+		addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(),
+		set:  set, registrar: registrar, door: member.NewDoor(set, registrar, rand.Reader),
 	}
 	done := make(chan struct{})
 	t.Cleanup(func() { _ = conn.Close(); <-done })
@@ -135,9 +139,9 @@ func (h *host) serve(conn *net.UDPConn, lose int) {
 func (h *host) receive(from netip.AddrPort, frame []byte) (member.Answer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	answer, err := h.inviter.Receive(time.Now(), from, frame)
-	if err == nil && answer.Record != nil {
-		err = h.set.Step(time.Now(), member.Learn{Record: answer.Record})
+	answer, err := h.door.Receive(time.Now(), from, nil, frame, nil)
+	if err == nil {
+		err = h.set.Step(time.Now(), member.Learn{Items: answer.Learn})
 	}
 	return answer, err
 }
@@ -176,8 +180,8 @@ func TestJoinOverLoopback(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = dir.Close() }()
-	if records, err := dir.Records(); err != nil || len(records) != 2 {
-		t.Errorf("%d records, %v", len(records), err)
+	if items, err := dir.Items(); err != nil || len(items) != 2 {
+		t.Errorf("%d items, %v", len(items), err)
 	}
 	if m, err := dir.Network(); err != nil || m.Network.Name != defaultNetwork {
 		t.Errorf("network: %v", err)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"overlayd/internal/control"
-	"overlayd/internal/member"
 	"overlayd/internal/wire"
 )
 
@@ -34,11 +33,17 @@ func (n *Node) do(ctx context.Context, f func(now time.Time)) error {
 // Status implements control.Backend.
 func (n *Node) Status(ctx context.Context) (s control.Status, err error) {
 	err = n.do(ctx, func(now time.Time) {
+		c := n.core
+		network := c.members.Network()
 		s = control.Status{
-			Node: n.name, ID: n.core.self.String(), Network: n.network.Name, NetworkID: n.network.ID.String(),
-			Addresses: n.addresses, Interface: n.cfg.Interface, MTU: n.cfg.MTU, Listen: netip.AddrPortFrom(n.cfg.Listen.Addr(), n.plane.Listening()[0].Port()),
-			Endpoints: slices.Clone(n.core.endpoints), Members: n.core.viewMembers(),
-			Admin: n.core.cfg.Authority.May(now), Relay: string(n.cfg.Relay), Version: n.version, PID: os.Getpid(),
+			Node: n.name, ID: c.self.String(), Network: network.Name, NetworkID: network.ID.String(),
+			Addresses: c.ownAddresses(), Interface: n.cfg.Interface, MTU: n.cfg.MTU,
+			Listen:    netip.AddrPortFrom(n.cfg.Listen.Addr(), n.plane.Listening()[0].Port()),
+			Endpoints: slices.Clone(c.endpoints), Members: c.viewMembers(now),
+			Admin: c.registrar.May(now), Root: c.registrar.Root() != nil, Relay: string(n.cfg.Relay),
+			Ceiling: n.cfg.RelayCeiling, Subnets: c.localNetworks(), Labels: n.cfg.Labels,
+			Expires: c.members.Certificate().NotAfter.UTC(), Conflicts: c.conflictsOf(c.self),
+			Digest: fmt.Sprintf("%016x", c.members.Digest()), Version: n.version, PID: os.Getpid(),
 			Started: wallClock(n.started), Uptime: now.Sub(n.started).Seconds(), Counters: n.counters(),
 		}
 	})
@@ -57,6 +62,7 @@ func (n *Node) counters() map[string]uint64 {
 		"unknown_label": s.UnknownLabel, "ignored": s.Ignored, "events_dropped": s.EventsDropped, "no_peer": s.NoPeer,
 		"not_admitted": s.NotAdmitted, "control_refused": n.core.refused.n,
 		"circuits_relayed": uint64(len(n.core.relaying)), "paths": uint64(paths), "goroutines": uint64(runtime.NumGoroutine()),
+		"contacts": uint64(len(n.core.peers)),
 	}
 }
 
@@ -72,9 +78,9 @@ func (n *Node) Paths(ctx context.Context, q control.PathsQuery) (v control.Paths
 	err = n.do(ctx, func(now time.Time) {
 		v = control.Paths{Node: n.name, Time: wallClock(now)}
 		if q.Peer != "" {
-			var p *peer
-			if p, failed = n.core.find(q.Peer); failed == nil {
-				v.Peers = append(v.Peers, n.core.viewPaths(now, p))
+			var id wire.NodeID
+			if id, failed = n.core.find(q.Peer); failed == nil {
+				v.Peers = append(v.Peers, n.core.viewPathsTo(now, id))
 			}
 			return
 		}
@@ -83,43 +89,21 @@ func (n *Node) Paths(ctx context.Context, q control.PathsQuery) (v control.Paths
 	return v, errors.Join(err, failed)
 }
 
-// Invite implements control.Backend.
-func (n *Node) Invite(ctx context.Context, r control.InviteRequest) (token string, err error) {
-	var failed error
-	err = n.do(ctx, func(now time.Time) {
-		var endpoints []string
-		if r.Endpoint != "" {
-			endpoints = append(endpoints, r.Endpoint)
-		}
-		token, failed = n.core.Invite(now, r.Name, time.Duration(r.TTL), endpoints)
-		if failed == nil {
-			failed = n.act()
-		}
-	})
-	switch {
-	case errors.Is(failed, member.ErrNotAdmin):
-		failed = fmt.Errorf("%w: %w", control.ErrNotAdmin, failed)
-	case failed != nil:
-		failed = fmt.Errorf("%w: %w", control.ErrBadRequest, failed)
-	}
-	return token, errors.Join(err, failed)
-}
-
 // Ping implements control.Backend.
 func (n *Node) Ping(ctx context.Context, r control.PingRequest) (control.PingResult, error) {
 	var failed error
 	var id uint32
 	done := make(chan PingDone, 1)
 	err := n.do(ctx, func(now time.Time) {
-		var p *peer
-		if p, failed = n.core.find(r.Peer); failed != nil {
+		var to wire.NodeID
+		if to, failed = n.core.find(r.Peer); failed != nil {
 			return
 		}
 		var via []wire.NodeID
 		if via, failed = n.core.findAll(r.Via); failed != nil {
 			return
 		}
-		if id, failed = n.core.Ping(now, p.id, via, r.Via != nil); failed != nil {
+		if id, failed = n.core.Ping(now, to, via, r.Via != nil); failed != nil {
 			failed = fmt.Errorf("%w: %w", control.ErrNoPath, failed)
 			return
 		}
@@ -135,10 +119,14 @@ func (n *Node) Ping(ctx context.Context, r control.PingRequest) (control.PingRes
 		}
 		return control.PingResult{Peer: r.Peer, Via: d.Via, Endpoint: d.Endpoint, RTT: control.MillisOf(d.RTT)}, nil
 	case <-ctx.Done():
+		pathless := false
 		_ = n.do(context.WithoutCancel(ctx), func(time.Time) {
 			delete(n.waiting, id)
-			n.core.CancelPing(id)
+			pathless = n.core.CancelPing(id)
 		})
+		if pathless {
+			return control.PingResult{}, fmt.Errorf("%w: no path to %s was found in time", control.ErrNoPath, r.Peer)
+		}
 		return control.PingResult{}, fmt.Errorf("%w from %s in time", control.ErrNoAnswer, r.Peer)
 	}
 }
@@ -148,28 +136,40 @@ func (n *Node) Down(ctx context.Context) error {
 	return n.do(ctx, func(time.Time) { n.stop() })
 }
 
-// find is the peer of a name, an identifier or an overlay address.
-func (c *Core) find(what string) (*peer, error) {
-	for _, id := range c.order {
-		p := c.peers[id]
-		if c.name(id) == what || id.String() == what {
-			return p, nil
-		}
-		if a, err := netip.ParseAddr(what); err == nil && (a == p.member.IPv4 || a == p.member.IPv6) {
-			return p, nil
+// find is the other member of a name, an identifier or an overlay address.
+func (c *Core) find(what string) (wire.NodeID, error) {
+	if id, ok := c.lookup(what); ok && id != c.self {
+		return id, nil
+	}
+	return wire.NodeID{}, fmt.Errorf("%w: %q is not the name or an address of another member; overlayctl peers lists them",
+		control.ErrUnknownPeer, what)
+}
+
+func (c *Core) lookup(what string) (wire.NodeID, bool) {
+	if id, ok := c.members.ByName(what); ok {
+		if _, come := c.members.Get(id); come {
+			return id, true
 		}
 	}
-	return nil, fmt.Errorf("%w: %q is not the name or an address of another member; overlayctl peers lists them",
-		control.ErrUnknownPeer, what)
+	addr, err := netip.ParseAddr(what)
+	for _, id := range c.members.IDs() {
+		if id.String() == what || id.Short() == what {
+			return id, true
+		}
+		if m, _ := c.members.Get(id); err == nil && (addr == m.IPv4 || addr == m.IPv6) {
+			return id, true
+		}
+	}
+	return wire.NodeID{}, false
 }
 
 func (c *Core) findAll(names []string) (ids []wire.NodeID, err error) {
 	for _, name := range names {
-		p, err := c.find(name)
+		id, err := c.find(name)
 		if err != nil {
 			return nil, err
 		}
-		ids = append(ids, p.id)
+		ids = append(ids, id)
 	}
 	return ids, nil
 }

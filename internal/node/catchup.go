@@ -16,11 +16,11 @@ import (
 //
 // Where only one member is to be reached there is no second word to wait for: a part of a network goes on working.
 type catchup struct {
-	done   bool
-	since  time.Time   // when the first member was met; zero: none yet
-	with   wire.NodeID // the first that was compared with; zero: none yet
-	alone  time.Time   // since when nobody is met; zero: somebody is
-	met    int         // how many are
+	done  bool
+	since time.Time   // when the first member was met; zero: none yet
+	with  wire.NodeID // the first that was compared with; zero: none yet
+	alone time.Time   // since when nobody is met; zero: somebody is
+	met   int         // how many are
 }
 
 const (

@@ -39,6 +39,12 @@ const (
 	strangerHellos = 50
 )
 
+// Copies to a peer on a second path, while the first is suspect: bytes a second, and bytes at once.
+const (
+	copyRate  = 64 << 10
+	copyBurst = 512 << 10
+)
+
 // picksOf is how many contacts a node picks of so many other members.
 func picksOf(others int) int {
 	return min(others, max(fewPicks, int(math.Ceil(perRoot*math.Sqrt(float64(others+1))))))

@@ -41,10 +41,10 @@ func newFixture(t testing.TB) *fixture {
 	record, err := member.SignRecord(other, otherCert, 1, member.Statement{Endpoints: []netip.AddrPort{address}})
 	check(t, err)
 	core, err := NewCore(epoch0, CoreConfig{
-		Network: network, Identity: self, Certificate: selfCert, Authority: authority, Epoch: 1000,
+		Network: network, Identity: self, Certificate: selfCert, Root: root, Epoch: 1000,
 		Sockets:   []netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:51871")},
 		Algorithm: pathselect.Balanced(), Secret: random,
-	}, [][]byte{record.Raw()})
+	}, [][]byte{member.Item{Kind: member.KindRecord, Raw: record.Raw()}.Stored()})
 	check(t, err)
 	private, _ := other.PrivateKeys()
 	box, err := seal.New(other.ID(), network.ID, private, 2000, random)

@@ -131,16 +131,16 @@ type PingDone struct {
 	Err      string // empty if answered
 }
 
-func (Send) output()            {}
-func (Publish) output()         {}
-func (AddPeer) output()         {}
-func (RemovePeer) output()      {}
-func (RenewSession) output()    {}
-func (SaveMembers) output()     {}
-func (SaveMembership) output()  {}
-func (Networks) output()        {}
-func (HoldGateway) output()     {}
-func (Notice) output()          {}
-func (Switched) output()        {}
-func (PathChanged) output()     {}
-func (PingDone) output()        {}
+func (Send) output()           {}
+func (Publish) output()        {}
+func (AddPeer) output()        {}
+func (RemovePeer) output()     {}
+func (RenewSession) output()   {}
+func (SaveMembers) output()    {}
+func (SaveMembership) output() {}
+func (Networks) output()       {}
+func (HoldGateway) output()    {}
+func (Notice) output()         {}
+func (Switched) output()       {}
+func (PathChanged) output()    {}
+func (PingDone) output()       {}

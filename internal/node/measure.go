@@ -138,7 +138,8 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 		c.step(c.circuits.Step(now, circuit.Reachable{ID: p.id, Direct: up}))
 		c.step(c.puncher.Step(now, nat.Direct{Peer: p.id, Up: up}))
 	}
-	switch speaking := p.speakingPath(now) != nil; {
+	speaking := p.speakingPath(now) != nil
+	switch {
 	case speaking && !p.meeting.met:
 		c.met(now, p)
 	case !speaking && p.meeting.met:

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -36,10 +37,12 @@ type Node struct {
 	plane *tunnel.Plane
 	saver *saver
 
-	name      string
-	network   *member.Network
-	addresses []netip.Addr
-	started   time.Time
+	name     string
+	started  time.Time
+	contact  Contact // stored with the network
+	exported bool    // the root key, since the start
+	leaving  bool    // nothing is stored any more
+	host     *hostNet
 
 	events   chan tunnel.Event
 	requests chan func(now time.Time)
@@ -57,9 +60,8 @@ type membership struct {
 	identity    member.Identity
 	certificate *member.Certificate
 	contact     Contact
-	authority   member.Authority
-	records     [][]byte
-	invitations []member.Invitation
+	root        ed25519.PrivateKey // nil on most nodes
+	items       [][]byte
 	epoch       uint64
 }
 
@@ -76,14 +78,10 @@ func load(dir *state.Dir, now time.Time) (m membership, err error) {
 		return m, fmt.Errorf("the certificate of this node is not valid (%w): check the clock, or remove the file %s and "+
 			"join again with a new token (overlayd join)", err, filepath.Join(dir.Path(), "network"))
 	}
-	m.authority = member.Authority{Network: m.network, Admin: m.identity, Own: m.certificate}
-	if m.authority.Root, err = dir.RootKey(); err != nil && !errors.Is(err, state.ErrAbsent) {
+	if m.root, err = dir.RootKey(); err != nil && !errors.Is(err, state.ErrAbsent) {
 		return m, err
 	}
-	if m.records, err = dir.Records(); err != nil && !errors.Is(err, state.ErrAbsent) {
-		return m, err
-	}
-	if m.invitations, err = dir.Invitations(); err != nil && !errors.Is(err, state.ErrAbsent) {
+	if m.items, err = dir.Items(); err != nil {
 		return m, err
 	}
 	m.epoch, err = dir.NextEpoch(now)
@@ -99,14 +97,13 @@ func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (
 	}
 	n := &Node{
 		cfg: cfg, dir: dir, log: log, started: now,
-		name: m.certificate.Name, network: m.network,
-		addresses: []netip.Addr{m.certificate.IPv4, m.certificate.IPv6},
-		events:    make(chan tunnel.Event, eventQueue),
-		requests:  make(chan func(time.Time)),
-		underlay:  make(chan []netip.Addr, 1),
-		stopped:   make(chan struct{}),
-		waiting:   make(map[uint32]chan PingDone),
-		version:   version,
+		name: m.certificate.Name, contact: m.contact,
+		events:   make(chan tunnel.Event, eventQueue),
+		requests: make(chan func(time.Time)),
+		underlay: make(chan []netip.Addr, 1),
+		stopped:  make(chan struct{}),
+		waiting:  make(map[uint32]chan PingDone),
+		version:  version,
 	}
 	device, err := n.openDevice(m)
 	if err != nil {
@@ -132,12 +129,8 @@ func (n *Node) openDevice(m membership) (tun.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs := []netip.Prefix{
-		netip.PrefixFrom(m.certificate.IPv4, m.certificate.IPv4.BitLen()),
-		netip.PrefixFrom(m.certificate.IPv6, m.certificate.IPv6.BitLen()),
-	}
-	routes := []netip.Prefix{m.network.Prefix, m.network.Prefix6}
-	if err := n.configure(addrs, routes); err != nil {
+	n.host = newHostNet(n.cfg, m.network, n.log)
+	if err := n.host.configure(Networks{Self: []netip.Addr{m.certificate.IPv4, m.certificate.IPv6}}); err != nil {
 		return nil, errors.Join(err, device.Close())
 	}
 	return device, nil
@@ -154,15 +147,15 @@ func (n *Node) openCore(now time.Time, m membership) error {
 		return fmt.Errorf("random seed: %w", err)
 	}
 	n.core, err = NewCore(now, CoreConfig{
-		Network: m.network, Identity: m.identity, Certificate: m.certificate, Authority: m.authority,
-		Invitations: m.invitations, Epoch: m.epoch,
+		Network: m.network, Identity: m.identity, Certificate: m.certificate, Root: m.root, Epoch: m.epoch,
+		Ceiling: n.cfg.RelayCeiling, Subnets: n.cfg.Subnets, Gateways: n.cfg.Gateways, Labels: n.cfg.Labels,
 		Sockets: n.plane.Listening(), Configured: n.cfg.Endpoints, Contact: m.contact, Relay: consent(n.cfg.Relay),
 		Probe: probe.Config{
 			Idle: n.cfg.Probe.Idle, Recent: n.cfg.Probe.Recent, Standby: n.cfg.Probe.Standby, Selected: n.cfg.Probe.Selected,
 		},
 		Select:    pathselect.Config{HoldMin: n.cfg.Select.Hold, MinGain: n.cfg.Select.Margin, Margin: n.cfg.Select.Ratio},
 		Algorithm: algorithm, Seed: seed, Secret: rand.Reader,
-	}, m.records)
+	}, m.items)
 	return err
 }
 
@@ -183,11 +176,15 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 	defer n.stop()
 	n.saver = startSaver(n.dir, n.log)
 	defer n.saver.close()
+	if err := n.host.start(ctx); err != nil {
+		return err
+	}
+	defer n.host.close()
 	if err := n.watchUnderlay(ctx); err != nil {
 		return err
 	}
 	_ = n.act()
-	n.log.Info("up", "node", n.name, "network", n.network.Name, "addresses", n.addresses, "interface", n.cfg.Interface,
+	n.log.Info("up", "node", n.name, "network", n.core.members.Network().Name, "addresses", n.core.ownAddresses(), "interface", n.cfg.Interface,
 		"listen", n.plane.Listening())
 	ready()
 	n.loop(ctx)
@@ -294,15 +291,20 @@ func (n *Node) act() (unsaved error) {
 				n.log.Debug("cannot begin a new session", "peer", n.core.name(out.ID), "err", err)
 			}
 		case SaveMembers:
-			if !out.Now {
-				n.saver.save(out.Records)
-			} else if unsaved = n.dir.SaveRecords(out.Records); unsaved != nil {
-				n.log.Error("cannot store the member records", "err", unsaved)
+			unsaved = errors.Join(unsaved, n.saveMembers(out))
+		case SaveMembership:
+			unsaved = errors.Join(unsaved, n.saveMembership(out))
+		case Networks:
+			n.plane.SetSites(tunnel.Sites(out))
+			n.host.follow(out)
+		case HoldGateway:
+			n.host.hold(out.Addr, out.Hold)
+		case Notice:
+			level := slog.LevelInfo
+			if out.Bad {
+				level = slog.LevelError
 			}
-		case SaveInvitations:
-			if unsaved = n.dir.SaveInvitations(out.List); unsaved != nil {
-				n.log.Error("cannot store the invitations", "err", unsaved)
-			}
+			n.log.Log(context.Background(), level, out.Text)
 		case Switched:
 			n.log.Info("switched", "peer", out.Peer, "via", out.Via, "why", out.Reason)
 		case PathChanged:
@@ -327,18 +329,37 @@ func (n *Node) goodbye() {
 	}
 }
 
-// configure sets up the interface; what could only be done in part is logged.
-func (n *Node) configure(addrs, routes []netip.Prefix) error {
-	var through []osnet.Route
-	for _, p := range routes {
-		through = append(through, osnet.Route{Prefix: p})
+// saveMembers stores what is known of the members: at once, or beside the loop.
+func (n *Node) saveMembers(out SaveMembers) error {
+	switch {
+	case n.leaving:
+	case !out.Now:
+		n.saver.save(out.Items)
+	default:
+		if err := n.dir.SaveItems(out.Items); err != nil {
+			n.log.Error("cannot store what is known of the members", "err", err)
+			return err
+		}
 	}
-	_, err := osnet.Configure(n.cfg.Interface, addrs, through)
-	if errors.Is(err, osnet.ErrNoIPv6) {
-		n.log.Warn("the overlay works without IPv6", "err", err)
+	return nil
+}
+
+// saveMembership stores the network's settings and this node's certificate.
+func (n *Node) saveMembership(out SaveMembership) error {
+	if n.leaving {
 		return nil
 	}
-	return err
+	err := n.dir.SaveNetwork(state.Membership{
+		Network: out.Network, Certificate: out.Certificate.Raw(), Contact: state.Contact(n.contact),
+	})
+	if err != nil {
+		n.log.Error("cannot store the certificate of this node", "err", err)
+		return err
+	}
+	n.name = out.Certificate.Name
+	n.log.Info("this node has a new certificate", "expires", out.Certificate.NotAfter, "name", n.name,
+		"ipv4", out.Certificate.IPv4, "subnets", out.Certificate.Subnets)
+	return nil
 }
 
 // watchUnderlay keeps the core informed of the addresses of this host, the first time before it returns.

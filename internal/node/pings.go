@@ -78,8 +78,12 @@ func (c *Core) Ping(now time.Time, to wire.NodeID, via []wire.NodeID, chosen boo
 	return id, nil
 }
 
-// CancelPing forgets a ping that nobody waits for any more.
-func (c *Core) CancelPing(id uint32) { delete(c.pings.out, id) }
+// CancelPing forgets a ping that nobody waits for any more, and reports whether it was never sent for want of a path.
+func (c *Core) CancelPing(id uint32) (pathless bool) {
+	r := c.pings.out[id]
+	delete(c.pings.out, id)
+	return r != nil && r.any
+}
 
 // sendPing sends the ping with the given number. Path zero tells both ends that it is not a measurement.
 func (c *Core) sendPing(now time.Time, p *peer, q *path, id uint32) {

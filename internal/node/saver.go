@@ -7,7 +7,7 @@ import (
 	"overlayd/internal/state"
 )
 
-// saver stores the member records beside the loop, since a disk may take longer than a probe may wait. Only the latest
+// saver stores what is known of the members beside the loop, since a disk may take longer than a probe may wait. Only the latest
 // set counts.
 type saver struct {
 	latest chan [][]byte
@@ -17,9 +17,9 @@ type saver struct {
 func startSaver(dir *state.Dir, log *slog.Logger) *saver {
 	s := &saver{latest: make(chan [][]byte, 1)}
 	s.done.Go(func() {
-		for records := range s.latest {
-			if err := dir.SaveRecords(records); err != nil {
-				log.Error("cannot store the member records", "err", err)
+		for items := range s.latest {
+			if err := dir.SaveItems(items); err != nil {
+				log.Error("cannot store what is known of the members", "err", err)
 			}
 		}
 	})
@@ -27,12 +27,12 @@ func startSaver(dir *state.Dir, log *slog.Logger) *saver {
 }
 
 // save replaces what waits to be stored. Only the loop calls it.
-func (s *saver) save(records [][]byte) {
+func (s *saver) save(items [][]byte) {
 	select {
 	case <-s.latest:
 	default:
 	}
-	s.latest <- records
+	s.latest <- items
 }
 
 // close waits until everything is stored.

@@ -14,14 +14,41 @@ import (
 )
 
 // viewMembers lists all members by name.
-func (c *Core) viewMembers() (list control.List[control.Member]) {
+func (c *Core) viewMembers(now time.Time) (list control.List[control.Member]) {
+	conflicts := c.members.Conflicts()
 	for _, m := range c.members.Members() {
-		list = append(list, control.Member{
-			Name: c.name(m.ID), ID: m.ID.String(), Addresses: addressesOf(m),
-			Admin: isAdmin(m), Relay: relays(m),
-		})
+		v := control.Member{
+			Name: c.name(m.ID), ID: m.ID.String(), Addresses: addressesOf(m), State: control.StateIdle,
+			Admin: m.Admin, Relay: relays(m), RelayPolicy: m.Record.Relay.String(), Ceiling: m.Record.Ceiling,
+			Subnets: m.Subnets, Carries: c.carries(m.ID), Labels: m.Record.Labels,
+			Issuer: c.nameOfSigner(m.Certificate.Issuer), Expires: m.Certificate.NotAfter.UTC(),
+		}
+		if p := c.peers[m.ID]; p != nil {
+			v.State = c.peerState(now, p)
+		} else if m.ID == c.self {
+			v.State = control.StateSelf
+		}
+		for _, k := range conflicts {
+			if k.Loser == m.ID {
+				v.Conflict = c.conflictText(k)
+			}
+		}
+		list = append(list, v)
 	}
 	slices.SortFunc(list, func(a, b control.Member) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// conflictsOf are sentences on what a node claims and does not get.
+func (c *Core) conflictsOf(id wire.NodeID) (list control.List[string]) {
+	for _, k := range c.members.Conflicts() {
+		if k.Loser == id {
+			list = append(list, c.conflictText(k))
+		}
+	}
+	if v, out := c.members.Revoked(id); out {
+		list = append(list, "this node was revoked by "+c.nameOfSigner(v.Signer)+": the others do not answer it any more")
+	}
 	return list
 }
 
@@ -34,28 +61,34 @@ func addressesOf(m member.Member) (list control.List[netip.Addr]) {
 	return list
 }
 
-func isAdmin(m member.Member) bool { return m.Record.Certificate.Capabilities.Has(member.Admin) }
-
 // viewPeers lists the other members by name.
 func (c *Core) viewPeers(now time.Time) (list []control.Peer) {
-	for _, id := range c.order {
-		p := c.peers[id]
-		v := control.Peer{
-			Name: c.name(id), ID: id.String(), Addresses: addressesOf(p.member), State: c.peerState(now, p),
-			Active: p.use.level == active, Endpoints: slices.Clone(p.member.Record.Endpoints),
-			Admin: isAdmin(p.member), Relay: relays(p.member),
+	for _, m := range c.members.Members() {
+		if m.ID == c.self {
+			continue
 		}
-		for _, q := range p.paths {
-			v.RxBytes += q.fwd.Counters.RxBytes.Load()
-			v.TxBytes += q.fwd.Counters.TxBytes.Load()
-			if m, ok := p.prober.Measure(q.id, now); ok && m.LastHeard.After(v.LastHeard) {
-				v.LastHeard = wallClock(m.LastHeard)
-			}
+		v := control.Peer{
+			Name: c.name(m.ID), ID: m.ID.String(), Addresses: addressesOf(m), State: control.StateIdle,
+			Endpoints: slices.Clone(m.Record.Endpoints), Admin: m.Admin, Relay: relays(m),
+		}
+		if p := c.peers[m.ID]; p != nil {
+			c.viewContact(now, p, &v)
 		}
 		list = append(list, v)
 	}
 	slices.SortFunc(list, func(a, b control.Peer) int { return cmp.Compare(a.Name, b.Name) })
 	return list
+}
+
+func (c *Core) viewContact(now time.Time, p *peer, v *control.Peer) {
+	v.State, v.Active = c.peerState(now, p), p.use.level == active
+	for _, q := range p.paths {
+		v.RxBytes += q.fwd.Counters.RxBytes.Load()
+		v.TxBytes += q.fwd.Counters.TxBytes.Load()
+		if m, ok := p.prober.Measure(q.id, now); ok && m.LastHeard.After(v.LastHeard) {
+			v.LastHeard = wallClock(m.LastHeard)
+		}
+	}
 }
 
 // peerState is the state of the selected path, or dead.
@@ -79,13 +112,25 @@ func viewState(s probe.State) control.State {
 	}
 }
 
-// Paths tells how packets go to every peer, by name.
+// Paths tells how packets go to every peer that there is contact with, by name.
 func (c *Core) Paths(now time.Time) (list []control.PeerPaths) {
 	for _, id := range c.order {
 		list = append(list, c.viewPaths(now, c.peers[id]))
 	}
 	slices.SortFunc(list, func(a, b control.PeerPaths) int { return cmp.Compare(a.Peer, b.Peer) })
 	return list
+}
+
+// viewPathsTo tells how packets go to one member, of which there may be no contact.
+func (c *Core) viewPathsTo(now time.Time, id wire.NodeID) control.PeerPaths {
+	if p := c.peers[id]; p != nil {
+		return c.viewPaths(now, p)
+	}
+	m, _ := c.members.Get(id)
+	return control.PeerPaths{
+		Peer: c.name(id), Addresses: addressesOf(m), State: control.StateIdle,
+		Reason: "nothing flows: a path is looked for with the first packet",
+	}
 }
 
 // viewPaths tells how packets go to one peer.

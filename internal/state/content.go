@@ -94,29 +94,31 @@ func (d *Dir) SaveNetwork(m Membership) error {
 	return d.write(networkFile, c)
 }
 
-// Records reads the records of the members as last seen; none if there is no such file.
-func (d *Dir) Records() ([][]byte, error) {
-	var records [][]byte
-	if err := d.read(recordsFile, &records); err != nil && !errors.Is(err, ErrAbsent) {
+// Items reads what is known of the members, in the form of member.Item.Stored; none if there is no such file.
+func (d *Dir) Items() ([][]byte, error) {
+	var items [][]byte
+	if err := d.read(recordsFile, &items); err != nil && !errors.Is(err, ErrAbsent) {
 		return nil, err
 	}
-	return records, nil
+	return items, nil
 }
 
-// SaveRecords stores the records of the members.
-func (d *Dir) SaveRecords(records [][]byte) error { return d.write(recordsFile, records) }
+// SaveItems stores what is known of the members.
+func (d *Dir) SaveItems(items [][]byte) error { return d.write(recordsFile, items) }
 
-// Invitations reads the tokens that this node handed out; none if there is no such file.
-func (d *Dir) Invitations() ([]member.Invitation, error) {
-	var list []member.Invitation
-	if err := d.read(invitationsFile, &list); err != nil && !errors.Is(err, ErrAbsent) {
-		return nil, err
+// RemoveRootKey removes the network's root key.
+func (d *Dir) RemoveRootKey() error { return d.remove(rootFile) }
+
+// Forget removes all that makes this node a member, and its keys: it may join again as a new node. What it removes last is
+// the network, so that a Forget that broke off can be repeated.
+func (d *Dir) Forget() error {
+	for _, f := range []file{rootFile, recordsFile, identityFile, networkFile} {
+		if err := d.remove(f); err != nil {
+			return err
+		}
 	}
-	return list, nil
+	return nil
 }
-
-// SaveInvitations stores the tokens that this node handed out.
-func (d *Dir) SaveInvitations(list []member.Invitation) error { return d.write(invitationsFile, list) }
 
 // NextEpoch is the time now in microseconds since 1970, or, if the clock went back, more than ever before. It is stored
 // before it is returned.

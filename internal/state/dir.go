@@ -4,8 +4,7 @@
 //	identity     the node's private keys                                      refused if damaged
 //	root         the network's root key, on the node that made it             refused if damaged
 //	network      the network's settings and this node's certificate           refused if damaged
-//	records      the members as last seen: can be learned again               moved aside if damaged
-//	invitations  the tokens that were handed out: can be made again           moved aside if damaged
+//	records      all that is known of the members: can be learned again       moved aside if damaged
 //	epoch        the last start, so that no start has an earlier epoch        moved aside if damaged
 //
 // A file is a line that says what it is, the version of its form and its name, then CBOR, then BLAKE2s-256 of all

@@ -28,12 +28,10 @@ var (
 		"sign certificates"}
 	networkFile = file{name: "network", help: "restore it from a copy, or remove it and join the network again " +
 		"with a new token (overlayd join)"}
-	recordsFile     = file{name: "records", aside: true, help: "the other members will be learned again"}
-	invitationsFile = file{name: "invitations", aside: true, help: "tokens that were not used yet must be made " +
-		"again (overlayctl invite)"}
-	epochFile = file{name: "epoch", aside: true, help: "the clock of this machine takes its place"}
+	recordsFile = file{name: "records", aside: true, help: "the other members will be learned again"}
+	epochFile   = file{name: "epoch", aside: true, help: "the clock of this machine takes its place"}
 
-	files = []file{identityFile, rootFile, networkFile, recordsFile, invitationsFile, epochFile}
+	files = []file{identityFile, rootFile, networkFile, recordsFile, epochFile}
 )
 
 const (
@@ -93,6 +91,18 @@ func (d *Dir) readLocked(f file, v any) error {
 		return d.damaged(f, err)
 	}
 	d.sound[f.name] = true
+	return nil
+}
+
+// remove removes a file; it may be absent.
+func (d *Dir) remove(f file) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	path := filepath.Join(d.path, f.name)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", path, err)
+	}
+	delete(d.sound, f.name)
 	return nil
 }
 

@@ -47,8 +47,7 @@ func filled(t *testing.T, path string) {
 		Network: network, Certificate: cert.Raw(),
 		Contact: Contact{Node: id.ID(), Endpoint: netip.MustParseAddrPort("203.0.113.7:51871")},
 	}))
-	check(t, d.SaveRecords([][]byte{record.Raw()}))
-	check(t, d.SaveInvitations([]member.Invitation{{Name: "boston", Expiry: 1}}))
+	check(t, d.SaveItems([][]byte{member.Item{Kind: member.KindRecord, Raw: record.Raw()}.Stored()}))
 	_, err = d.NextEpoch(start)
 	check(t, err)
 	check(t, d.Close())
@@ -67,8 +66,7 @@ func load(d *Dir) map[string]error {
 	_, errs["identity"] = d.Identity()
 	_, errs["root"] = d.RootKey()
 	_, errs["network"] = d.Network()
-	_, errs["records"] = d.Records()
-	_, errs["invitations"] = d.Invitations()
+	_, errs["records"] = d.Items()
 	_, errs["epoch"] = d.NextEpoch(start)
 	return errs
 }
@@ -86,9 +84,8 @@ func TestWhatIsStoredComesBack(t *testing.T) {
 	if err != nil || m.Contact.Endpoint.String() != "203.0.113.7:51871" || m.Contact.Node.IsZero() {
 		t.Errorf("contact %v, %v", m.Contact, err)
 	}
-	list, err := d.Invitations()
-	if err != nil || len(list) != 1 || list[0].Name != "boston" {
-		t.Errorf("invitations %v, %v", list, err)
+	if items, err := d.Items(); err != nil || len(items) != 1 {
+		t.Errorf("%d items, %v", len(items), err)
 	}
 	if err := d.CreateRootKey(make([]byte, 64)); !errors.Is(err, ErrExists) {
 		t.Errorf("root key replaced: %v", err)
@@ -115,7 +112,7 @@ func TestOnlyTheOwnerCanReadTheState(t *testing.T) {
 func TestAbsentIsNotDamaged(t *testing.T) {
 	d := open(t, t.TempDir())
 	for name, err := range load(d) {
-		optional := name == "records" || name == "invitations" || name == "epoch"
+		optional := name == "records" || name == "epoch"
 		if optional && err != nil || !optional && !errors.Is(err, ErrAbsent) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -266,4 +263,21 @@ func FuzzFile(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestForgettingLeavesNothingThatMakesAMember(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	filled(t, path)
+	d := open(t, path)
+	for range 2 { // one that broke off can be repeated
+		check(t, d.Forget())
+	}
+	for name, err := range load(d) {
+		if want := name == "identity" || name == "root" || name == "network"; want != errors.Is(err, ErrAbsent) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	id, err := member.NewIdentity(rand.Reader)
+	check(t, err)
+	check(t, d.CreateIdentity(id))
 }

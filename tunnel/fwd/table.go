@@ -71,6 +71,7 @@ type Route struct {
 	Duplicate *Path   // carries a copy while Primary is suspect, as far as Budget allows; nil otherwise
 	Budget    *Budget // bounds the bytes of copies; not nil if Duplicate is not
 	All       []*Path // every live or candidate path: handshakes go out on each
+	Held      bool    // no session yet: nothing but control frames goes to the peer or is taken from it
 	Awake     bool    // the control loop knows that the peer is active; if not, the next data packet wakes it
 }
 

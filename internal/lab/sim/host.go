@@ -79,6 +79,9 @@ type Switch struct {
 // Options vary a host.
 type Options struct {
 	NAT       bool
+	Admin     bool           // one that the root made
+	Root      bool           // holds the root key
+	Subnets   []netip.Prefix // behind it
 	Relay     member.Consent
 	Algorithm pathselect.Algorithm
 }
@@ -89,22 +92,26 @@ func (f *Founder) Host(name string, o Options) *Host {
 	id, err := member.NewIdentity(f.random)
 	must(err)
 	authority := member.Authority{Network: f.Network, Root: f.root}
+	capabilities, validity := member.Relay, member.Validity
+	if o.Admin || o.Root {
+		capabilities, validity = member.Admin|member.Relay, member.AdminValidity
+	}
 	cert, err := authority.Issue(member.Certificate{
 		WireGuard: id.WireGuard(), Signing: id.Signing(), Name: name,
-		IPv4: netip.AddrFrom4([4]byte{10, 71, 0, byte(f.count)}), Capabilities: member.Admin | member.Relay,
-		NotBefore: f.net.now, NotAfter: f.net.now.Add(member.Validity), Serial: uint64(f.count),
+		IPv4: netip.AddrFrom4([4]byte{10, 71, byte(f.count >> 8), byte(f.count)}), Capabilities: capabilities,
+		Subnets: o.Subnets, NotBefore: f.net.now, NotAfter: f.net.now.Add(validity), Serial: uint64(f.count),
 	}, f.net.now)
 	must(err)
 	if o.Algorithm == nil {
 		o.Algorithm = pathselect.Balanced()
 	}
-	public := netip.AddrFrom4([4]byte{198, 51, 100, byte(f.count)})
+	public := netip.AddrFrom4([4]byte{198, 51, byte(100 + f.count>>8), byte(f.count)})
 	h := &Host{
 		Name: name, ID: id.ID(), net: f.net, address: netip.AddrPortFrom(public, 51871),
 		seen: make(map[*Host]map[uint64]bool),
 	}
 	if o.NAT {
-		h.address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 168, byte(f.count), 2}), 51871)
+		h.address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(200 + f.count>>8), byte(f.count), 2}), 51871)
 		h.nat = &natRouter{
 			net: f.net, inside: h, address: netip.AddrPortFrom(public, 51871),
 			allowed: make(map[netip.AddrPort]time.Time),
@@ -113,7 +120,10 @@ func (f *Founder) Host(name string, o Options) *Host {
 	h.cfg = node.CoreConfig{
 		Network: f.Network, Identity: id, Certificate: cert,
 		Sockets: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), 51871)},
-		Relay:   o.Relay, Probe: probe.Config{}, Select: pathselect.Config{}, Algorithm: o.Algorithm,
+		Relay:   o.Relay, Probe: probe.Config{}, Select: pathselect.Config{}, Algorithm: o.Algorithm, Subnets: o.Subnets,
+	}
+	if o.Root {
+		h.cfg.Root = f.root
 	}
 	f.net.hosts = append(f.net.hosts, h)
 	return h
@@ -126,7 +136,7 @@ func (f *Founder) Introduce(hosts ...*Host) {
 		statement := member.Statement{Endpoints: []netip.AddrPort{h.address}, Relay: h.cfg.Relay}
 		r, err := member.SignRecord(h.cfg.Identity, h.cfg.Certificate, 1, statement)
 		must(err)
-		records = append(records, r.Raw())
+		records = append(records, member.Item{Kind: member.KindRecord, Raw: r.Raw()}.Stored())
 	}
 	for _, h := range hosts {
 		h.saved = records
@@ -184,7 +194,7 @@ func (h *Host) step(in node.Input) {
 		case node.Publish:
 			h.table = out.Table
 		case node.SaveMembers:
-			h.saved = out.Records
+			h.saved = out.Items
 		case node.Switched:
 			h.Switches = append(h.Switches, Switch{At: h.net.Now(), Peer: out.Peer, Via: out.Via, Reason: out.Reason})
 		}

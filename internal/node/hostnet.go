@@ -1,0 +1,117 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync"
+
+	"overlayd/config"
+	"overlayd/internal/member"
+	"overlayd/tunnel/lan"
+	"overlayd/tunnel/osnet"
+)
+
+// siteOverhead is what a packet of a host behind a node is longer on the overlay, at most: the header between the nodes.
+const siteOverhead = 40
+
+// hostNet keeps the host's own network set up as the Core wants it, beside the loop: the kernel may take longer than a
+// probe may wait. Only the latest wish counts.
+type hostNet struct {
+	device   string
+	mtu      int
+	prefixes []netip.Prefix // of the network
+	gateways []netip.Addr
+	log      *slog.Logger
+	gateway  *lan.Gateway // nil if there are none
+
+	latest chan Networks
+	done   sync.WaitGroup
+	said   string // the last complaint, so that it is not repeated
+}
+
+func newHostNet(cfg config.Config, n *member.Network, log *slog.Logger) *hostNet {
+	return &hostNet{
+		device: cfg.Interface, mtu: cfg.MTU, prefixes: []netip.Prefix{n.Prefix, n.Prefix6}, gateways: cfg.Gateways,
+		log: log, latest: make(chan Networks, 1),
+	}
+}
+
+// configure sets up the interface; what could only be done in part is logged.
+func (h *hostNet) configure(n Networks) error {
+	var addrs []netip.Prefix
+	for _, a := range n.Self {
+		addrs = append(addrs, netip.PrefixFrom(a, a.BitLen()))
+	}
+	var routes []osnet.Route
+	for _, p := range h.prefixes {
+		routes = append(routes, osnet.Route{Prefix: p})
+	}
+	for _, p := range sortedPrefixes(n.Carriers) {
+		routes = append(routes, osnet.Route{Prefix: p, MTU: h.mtu - siteOverhead, Optional: true})
+	}
+	elsewhere, err := osnet.Configure(h.device, addrs, routes)
+	for _, e := range elsewhere {
+		h.say("this host reaches a network without the overlay, which another node also has", "network", e.Prefix,
+			"interface", e.Interface)
+	}
+	if errors.Is(err, osnet.ErrNoIPv6) {
+		h.say("the overlay works without IPv6", "err", err)
+		return nil
+	}
+	return err
+}
+
+func (h *hostNet) say(text string, args ...any) {
+	if said := text; said != h.said {
+		h.said = said
+		h.log.Warn(text, args...)
+	}
+}
+
+// start begins to follow the Core's wishes, and to stand by for the gateway addresses.
+func (h *hostNet) start(ctx context.Context) error {
+	if len(h.gateways) > 0 {
+		gateway, err := lan.Open(ctx, h.gateways, h.log)
+		if err != nil {
+			return err
+		}
+		h.gateway = gateway
+	}
+	h.done.Go(func() {
+		for n := range h.latest {
+			if err := h.configure(n); err != nil {
+				h.log.Error("cannot set up the routes", "err", err)
+			}
+			if err := osnet.Forward(h.device, n.Local); err != nil {
+				h.say("this host does not forward for the networks behind it", "err", err)
+			}
+		}
+	})
+	return nil
+}
+
+// follow replaces what waits to be set up. Only the loop calls it.
+func (h *hostNet) follow(n Networks) {
+	select {
+	case <-h.latest:
+	default:
+	}
+	h.latest <- n
+}
+
+func (h *hostNet) hold(addr netip.Addr, hold bool) {
+	if h.gateway != nil {
+		h.gateway.Hold(addr, hold)
+	}
+}
+
+// close ends it. The loop must have ended.
+func (h *hostNet) close() {
+	close(h.latest)
+	h.done.Wait()
+	if h.gateway != nil {
+		_ = h.gateway.Close()
+	}
+}
