@@ -1,5 +1,5 @@
-// Package osnet is the operating system's side of the tunnel, on Linux: the TUN interface, its addresses and routes, and
-// the addresses of the underlay. It does what it is told and decides no route.
+// Package osnet is the operating system's side of the tunnel, on Linux: the TUN interface, its addresses and routes,
+// forwarding, and the addresses of the underlay. It does what it is told and decides no route.
 //
 // Everything happens in the network namespace of the calling thread, and, but for a Watch that runs, before the call
 // returns.
