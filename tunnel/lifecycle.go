@@ -29,8 +29,9 @@ const (
 	idleFor = 5 * time.Minute
 	// sweepInterval is between two looks for idle peers.
 	sweepInterval = 30 * time.Second
-	// raiseWait is how long a packet waits for wireguard-go to get its peer, which takes a fraction of a millisecond.
-	raiseWait = 50 * time.Millisecond
+	// raiseWait is how long a packet waits for wireguard-go to get its peer. That takes a fraction of a millisecond, unless
+	// the machine is overloaded.
+	raiseWait = 200 * time.Millisecond
 )
 
 var errUnknownPeer = errors.New("endpoint names no peer")
