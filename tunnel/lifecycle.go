@@ -34,7 +34,7 @@ const (
 	raiseWait = 200 * time.Millisecond
 )
 
-var errUnknownPeer = errors.New("endpoint names no peer")
+var errUnknownPeer = errors.New("no such peer")
 
 // need notes that a peer is needed and returns it; nil if wireguard-go cannot have it now. It may be called where
 // wireguard-go reads and receives.
@@ -126,7 +126,7 @@ func (p *Plane) drop(to *peer) {
 	p.peers.strike(to)
 }
 
-// sweepNow and then drops what is idle, until the Plane is closed.
+// sweepNowAndThen runs the sweeps until the Plane is closed.
 func (p *Plane) sweepNowAndThen() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
