@@ -29,11 +29,12 @@ const (
 	idleFor = 5 * time.Minute
 	// sweepInterval is between two looks for idle peers.
 	sweepInterval = 30 * time.Second
-	// raiseWait is how long a packet waits for wireguard-go to get its peer, which takes a fraction of a millisecond.
-	raiseWait = 50 * time.Millisecond
+	// raiseWait is how long a packet waits for wireguard-go to get its peer. That takes a fraction of a millisecond, unless
+	// the machine is overloaded.
+	raiseWait = 200 * time.Millisecond
 )
 
-var errUnknownPeer = errors.New("endpoint names no peer")
+var errUnknownPeer = errors.New("no such peer")
 
 // need notes that a peer is needed and returns it; nil if wireguard-go cannot have it now. It may be called where
 // wireguard-go reads and receives.
@@ -125,7 +126,7 @@ func (p *Plane) drop(to *peer) {
 	p.peers.strike(to)
 }
 
-// sweepNow and then drops what is idle, until the Plane is closed.
+// sweepNowAndThen runs the sweeps until the Plane is closed.
 func (p *Plane) sweepNowAndThen() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()

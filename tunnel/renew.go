@@ -1,6 +1,8 @@
 package tunnel
 
 import (
+	"errors"
+
 	"golang.zx2c4.com/wireguard/device"
 
 	"overlayd/internal/wire"
@@ -13,7 +15,7 @@ func (p *Plane) Renew(id wire.NodeID) error {
 		return nil
 	}
 	reg.touch()
-	if err := p.create(reg); err != nil {
+	if err := p.create(reg); err != nil && !errors.Is(err, errUnknownPeer) {
 		return err
 	}
 	if at := p.device.LookupPeer(device.NoisePublicKey(reg.public)); at != nil {

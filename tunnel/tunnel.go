@@ -5,10 +5,13 @@
 //	TUN ──▶ gate ──▶ wireguard-go ──▶ Bind.Send ──┬─ data ──────▶ Route.Primary (and a copy on Duplicate)
 //	                                              └─ handshake ─▶ every path of Route.All
 //
-//	socket ──▶ receiver ─ class of each datagram ─┬─ WireGuard ─────────────▶ wireguard-go ──▶ TUN
+//	socket ──▶ receiver ─ class of each datagram ─┬─ WireGuard ─────────────▶ wireguard-go ──▶ gate ──▶ TUN
 //	                                              ├─ label that ends here ──▶ as the frame within it
 //	                                              ├─ label that goes on ────▶ rewritten, next hop
 //	                                              └─ control, STUN, join ───▶ Event
+//
+// The gate also puts packets from and to networks behind nodes into a header of their own, and takes it off (outer.go).
+// Of all the peers that are registered wireguard-go has those that are in use (lifecycle.go).
 package tunnel
 
 import (
