@@ -173,7 +173,7 @@ func (i *item) expired(now time.Time) bool {
 	case KindCertificate:
 		return !i.certificate.ValidAt(now)
 	case KindVerdict:
-		return now.After(i.verdict.Time().Add(verdictFor))
+		return now.After(i.verdict.until)
 	case KindInvitation:
 		return i.invitation.gone(now)
 	}

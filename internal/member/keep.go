@@ -117,6 +117,7 @@ func (s *Set) expire(now time.Time) {
 	if !s.cert.ValidAt(now) {
 		return
 	}
+	ruled := false
 	for _, kind := range kinds {
 		for _, id := range slices.Clone(s.shelves[kind].order) {
 			it := s.shelves[kind].items[id]
@@ -124,8 +125,12 @@ func (s *Set) expire(now time.Time) {
 			if late && id != s.self {
 				s.discard(it)
 				s.touch(now)
+				ruled = ruled || kind == KindVerdict
 			}
 		}
+	}
+	if ruled {
+		s.judge()
 	}
 }
 

@@ -21,8 +21,10 @@ const (
 )
 
 const (
-	// verdictFor is how long a verdict is kept: longer than any certificate that it speaks of is valid.
-	verdictFor = 2 * Validity
+	// verdictFor is how long a verdict is kept: longer than any certificate that it speaks of is valid, and that of an
+	// admin is for years. leftFor is the same where a node left by itself, which many do that come for a while.
+	verdictFor = AdminValidity + 2*Validity
+	leftFor    = 2 * Validity
 
 	// tooEarly is how far ahead of the clock a verdict or a certificate may be dated.
 	tooEarly = time.Hour
@@ -50,7 +52,8 @@ type Verdict struct {
 	Part     int
 	Parts    int // at least one
 
-	keeps []byte // sorted prefixes of node identifiers, of keepLen bytes each
+	keeps []byte    // sorted prefixes of node identifiers, of keepLen bytes each
+	until time.Time // when it can be forgotten
 
 	payload []byte
 	raw     []byte
@@ -105,6 +108,13 @@ func parseVerdict(raw []byte) (*Verdict, envelope, []byte, error) {
 			return nil, e, nil, fmt.Errorf("signer: %w", err)
 		}
 		v.Signer = c.Node
+		v.until = v.Time().Add(leftFor)
+		if c.NotAfter.After(v.until) {
+			v.until = c.NotAfter
+		}
+	}
+	if !v.Left() {
+		v.until = v.Time().Add(verdictFor)
 	}
 	return v, e, p.Signer, nil
 }
