@@ -9,6 +9,10 @@ import (
 
 // put makes it the item in its place, and follows what depends on it.
 func (s *Set) put(it *item) {
+	if old := s.shelves[it.kind].items[it.id]; old != nil {
+		s.charge(old, -1)
+	}
+	s.charge(it, 1)
 	s.shelves[it.kind].put(it)
 	switch it.kind {
 	case KindRecord:
@@ -32,6 +36,17 @@ func (s *Set) put(it *item) {
 		s.network = it.settings
 		s.emit(Renamed{Network: it.settings})
 	case KindInvitation:
+	}
+}
+
+// charge counts what is signed by whom.
+func (s *Set) charge(it *item, n int) {
+	if it.kind != KindVerdict && it.kind != KindInvitation {
+		return
+	}
+	p := place{it.kind, it.charged()}
+	if s.shares[p] += n; s.shares[p] == 0 {
+		delete(s.shares, p)
 	}
 }
 
@@ -69,6 +84,7 @@ func (s *Set) settle(id wire.NodeID) {
 
 // discard takes an item out of the set. It may come back in another version.
 func (s *Set) discard(it *item) {
+	s.charge(it, -1)
 	s.shelves[it.kind].remove(it.id)
 	switch it.kind {
 	case KindRecord, KindCertificate:

@@ -69,7 +69,7 @@ func (s *Set) out(id wire.NodeID) bool {
 
 // admin reports whether the node with the given certificate is an admin now.
 func (s *Set) admin(c *Certificate) bool {
-	if !c.Issuer.IsZero() || !c.Capabilities.Has(Admin) {
+	if !c.rootMadeAdmin() {
 		return false
 	}
 	v := s.verdict(c.Node)

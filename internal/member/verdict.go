@@ -29,12 +29,12 @@ const (
 	// tooEarly is how far ahead of the clock a verdict or a certificate may be dated.
 	tooEarly = time.Hour
 
-	maxVerdictParts = 80
+	maxVerdictParts = (MaxMembers + keepsAPart - 1) / keepsAPart
 	keepsAPart      = 48 // of keepLen bytes, so that a verdict fits one datagram beside an admin's certificate
 	keepLen         = 10
 
-	maxVerdicts       = 8192 // of all signers, in parts
-	maxAdminsVerdicts = 4096 // of one admin
+	maxVerdicts       = 8192 // of all admins, in parts; those of the root have room beyond
+	maxAdminsVerdicts = 4096 // of one admin, and of the nodes that it let in and that left
 )
 
 // Verdict says what a node is: a revocation, or its reversal. The root and admins sign verdicts on others, and a node one
@@ -54,6 +54,8 @@ type Verdict struct {
 
 	keeps []byte    // sorted prefixes of node identifiers, of keepLen bytes each
 	until time.Time // when it can be forgotten
+
+	signedBy *Certificate // of the signer; nil: the root
 
 	payload []byte
 	raw     []byte
@@ -75,6 +77,15 @@ func (v *Verdict) Time() time.Time { return time.UnixMicro(int64(v.Sequence)) }
 
 // Left reports whether the node left by itself.
 func (v *Verdict) Left() bool { return v.Signer == v.Target && v.Rank == Out }
+
+// charged is whose share of the set the verdict takes: its signer's, or for an ordinary node that leaves, that of who let
+// it in. Zero: the root's.
+func (v *Verdict) charged() wire.NodeID {
+	if v.signedBy != nil && !v.signedBy.rootMadeAdmin() {
+		return v.signedBy.Issuer
+	}
+	return v.Signer
+}
 
 // id names the verdicts of one signer on one node, part by part.
 func (v *Verdict) id() wire.NodeID { return verdictID(v.Signer, v.Target, v.Part) }
@@ -137,10 +148,10 @@ func (n *Network) VerifyVerdict(raw []byte) (*Verdict, error) {
 		if err != nil {
 			return nil, fmt.Errorf("verdict: signer: %w", err)
 		}
-		if !(v.Signer == v.Target && v.Rank == Out) && !(c.Issuer.IsZero() && c.Capabilities.Has(Admin) && v.Rank == Out) {
+		if v.Rank != Out || !(c.rootMadeAdmin() || (v.Left() && v.Parts == 1)) {
 			return nil, fmt.Errorf("verdict: %w", ErrIssuer)
 		}
-		key = c.Signing
+		key, v.signedBy = c.Signing, c
 	}
 	if err := e.verify(key, contextVerdict); err != nil {
 		return nil, fmt.Errorf("verdict: %w", err)
