@@ -16,7 +16,7 @@ import (
 //	   that put each other out, on two sides of a partition, are both out everywhere once the sides meet: who holds a
 //	   stolen key stays out, whatever it signs. The root decides who comes back.
 //	4. A certificate that an admin signed which is no admin any more is valid only if every verdict that says so lists
-//	   its node among those who stay.
+//	   its node among those who stay. What an admin that is struck says on leaving does not matter for this.
 
 // on are the verdicts on a node, first parts only; their order means nothing.
 func (s *Set) on(id wire.NodeID) []*Verdict { return s.verdicts[id] }
@@ -93,7 +93,11 @@ func (s *Set) believes(c *Certificate) bool {
 			pardon = v.Sequence
 		}
 	}
+	struck := s.struck(c.Issuer)
 	for _, v := range s.on(c.Issuer) {
+		if v.Left() && struck {
+			continue
+		}
 		if v.Rank < AsAdmin && v.Sequence >= pardon && s.counts(v) && !s.stays(v, c.Node) {
 			return false
 		}
@@ -135,7 +139,7 @@ func (s *Set) admissible(it *item) error {
 		}
 	case KindVerdict:
 		v := it.verdict
-		if !s.counts(v) {
+		if !s.counts(v) || (v.Left() && !s.believes(v.signedBy)) {
 			return ErrIssuer
 		}
 		first := s.shelves[KindVerdict].items[verdictID(v.Signer, v.Target, 0)]
