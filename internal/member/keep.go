@@ -108,7 +108,8 @@ func (s *Set) discard(it *item) {
 // exile keeps a record or certificate of a node that is out.
 func (s *Set) exile(it *item) {
 	p := place{it.kind, it.id}
-	if old := s.exiles[p]; (old == nil || it.newer(old.header)) && len(s.exiles) < maxExiles {
+	switch old := s.exiles[p]; {
+	case old == nil && len(s.exiles) < maxExiles, old != nil && it.newer(old.header):
 		s.exiles[p] = it
 	}
 }
@@ -145,8 +146,13 @@ func (s *Set) expire(now time.Time) {
 			}
 		}
 	}
+	for p, it := range s.exiles {
+		if s.timely(now, it) != nil {
+			delete(s.exiles, p)
+		}
+	}
 	if ruled {
-		s.judge()
+		s.judge(now)
 	}
 }
 
@@ -157,7 +163,7 @@ func sortedPlaces(m map[place]*item) []place {
 	}
 	slices.SortFunc(list, func(a, b place) int {
 		if a.kind != b.kind {
-			return int(a.kind) - int(b.kind)
+			return slices.Index(kinds[:], a.kind) - slices.Index(kinds[:], b.kind)
 		}
 		return a.id.Compare(b.id)
 	})

@@ -94,7 +94,7 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 	s.touch(now)
 	s.sync.spread(it, from, push)
 	if it.kind == KindVerdict {
-		s.judge()
+		s.judge(now)
 		s.saveAt = now // a crash must not forget who is out
 	}
 	return true, nil

@@ -2,6 +2,7 @@ package member
 
 import (
 	"cmp"
+	"time"
 
 	"overlayd/internal/wire"
 )
@@ -156,7 +157,7 @@ func (s *Set) admissible(it *item) error {
 
 // judge makes the set what the verdicts in it say. Records and certificates that have to go are kept aside: the node may
 // be taken back.
-func (s *Set) judge() {
+func (s *Set) judge(now time.Time) {
 	for again := true; again; { // a verdict that goes may bring another into force
 		again = false
 		for _, kind := range kinds {
@@ -178,12 +179,15 @@ func (s *Set) judge() {
 	}
 	for _, place := range sortedPlaces(s.exiles) {
 		it := s.exiles[place]
-		if s.admissible(it) == nil {
-			delete(s.exiles, place)
-			if old := s.shelves[it.kind].items[it.id]; old == nil || it.newer(old.header) {
-				s.put(it)
-				s.sync.spread(it, wire.NodeID{}, true)
-			}
+		if s.admissible(it) != nil {
+			continue
+		}
+		delete(s.exiles, place)
+		old := s.shelves[it.kind].items[it.id]
+		if (old == nil || it.newer(old.header)) && s.timely(now, it) == nil && s.room(it.header, old) == nil &&
+			(it.kind == KindRecord || s.needed(it.certificate)) {
+			s.put(it)
+			s.sync.spread(it, wire.NodeID{}, true)
 		}
 	}
 }
