@@ -99,6 +99,9 @@ func (c *Certificate) elder(other *Certificate) int {
 	return c.Node.Compare(other.Node)
 }
 
+// rootMadeAdmin reports whether the root has signed that the node is an admin. Whether it still is, the Set knows.
+func (c *Certificate) rootMadeAdmin() bool { return c.Issuer.IsZero() && c.Capabilities.Has(Admin) }
+
 // allows reports whether the node may advertise subnet.
 func (c *Certificate) allows(subnet netip.Prefix) bool {
 	return slices.ContainsFunc(c.Subnets, func(p netip.Prefix) bool {

@@ -17,6 +17,9 @@ const (
 	// MaxInvitations bounds the invitations of one signer that are not forgotten yet.
 	MaxInvitations = 256
 
+	// maxAllInvitations bounds those of all admins.
+	maxAllInvitations = 4 * MaxInvitations
+
 	// MaxInvitationTTL bounds how long a token can be used.
 	MaxInvitationTTL = 30 * 24 * time.Hour
 
@@ -123,7 +126,7 @@ func (n *Network) VerifyInvitation(raw []byte) (*Invitation, error) {
 		if err != nil {
 			return nil, fmt.Errorf("invitation: signer: %w", err)
 		}
-		if !c.Issuer.IsZero() || !c.Capabilities.Has(Admin) {
+		if !c.rootMadeAdmin() {
 			return nil, fmt.Errorf("invitation: %w", ErrIssuer)
 		}
 		key = c.Signing

@@ -167,13 +167,24 @@ func (n *Network) verify(h header, raw []byte, known *Certificate) (*item, error
 	return it, err
 }
 
+// charged is whose share of the set a verdict or an invitation takes; zero: the root's.
+func (i *item) charged() wire.NodeID {
+	switch i.kind {
+	case KindVerdict:
+		return i.verdict.charged()
+	case KindInvitation:
+		return i.invitation.By
+	}
+	return wire.NodeID{}
+}
+
 // expired reports whether nobody needs the item any more. That of a record depends on the certificate in force.
 func (i *item) expired(now time.Time) bool {
 	switch i.kind {
 	case KindCertificate:
 		return !i.certificate.ValidAt(now)
 	case KindVerdict:
-		return now.After(i.verdict.Time().Add(verdictFor))
+		return now.After(i.verdict.until)
 	case KindInvitation:
 		return i.invitation.gone(now)
 	}

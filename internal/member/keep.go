@@ -9,6 +9,10 @@ import (
 
 // put makes it the item in its place, and follows what depends on it.
 func (s *Set) put(it *item) {
+	if old := s.shelves[it.kind].items[it.id]; old != nil {
+		s.charge(old, -1)
+	}
+	s.charge(it, 1)
 	s.shelves[it.kind].put(it)
 	switch it.kind {
 	case KindRecord:
@@ -32,6 +36,17 @@ func (s *Set) put(it *item) {
 		s.network = it.settings
 		s.emit(Renamed{Network: it.settings})
 	case KindInvitation:
+	}
+}
+
+// charge counts what is signed by whom.
+func (s *Set) charge(it *item, n int) {
+	if it.kind != KindVerdict && it.kind != KindInvitation {
+		return
+	}
+	p := place{it.kind, it.charged()}
+	if s.shares[p] += n; s.shares[p] == 0 {
+		delete(s.shares, p)
 	}
 }
 
@@ -69,6 +84,7 @@ func (s *Set) settle(id wire.NodeID) {
 
 // discard takes an item out of the set. It may come back in another version.
 func (s *Set) discard(it *item) {
+	s.charge(it, -1)
 	s.shelves[it.kind].remove(it.id)
 	switch it.kind {
 	case KindRecord, KindCertificate:
@@ -92,7 +108,8 @@ func (s *Set) discard(it *item) {
 // exile keeps a record or certificate of a node that is out.
 func (s *Set) exile(it *item) {
 	p := place{it.kind, it.id}
-	if old := s.exiles[p]; (old == nil || it.newer(old.header)) && len(s.exiles) < maxExiles {
+	switch old := s.exiles[p]; {
+	case old == nil && len(s.exiles) < maxExiles, old != nil && it.newer(old.header):
 		s.exiles[p] = it
 	}
 }
@@ -117,6 +134,7 @@ func (s *Set) expire(now time.Time) {
 	if !s.cert.ValidAt(now) {
 		return
 	}
+	ruled := false
 	for _, kind := range kinds {
 		for _, id := range slices.Clone(s.shelves[kind].order) {
 			it := s.shelves[kind].items[id]
@@ -124,8 +142,17 @@ func (s *Set) expire(now time.Time) {
 			if late && id != s.self {
 				s.discard(it)
 				s.touch(now)
+				ruled = ruled || kind == KindVerdict
 			}
 		}
+	}
+	for p, it := range s.exiles {
+		if s.timely(now, it) != nil {
+			delete(s.exiles, p)
+		}
+	}
+	if ruled {
+		s.judge(now)
 	}
 }
 
@@ -136,7 +163,7 @@ func sortedPlaces(m map[place]*item) []place {
 	}
 	slices.SortFunc(list, func(a, b place) int {
 		if a.kind != b.kind {
-			return int(a.kind) - int(b.kind)
+			return slices.Index(kinds[:], a.kind) - slices.Index(kinds[:], b.kind)
 		}
 		return a.id.Compare(b.id)
 	})

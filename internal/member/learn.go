@@ -1,6 +1,7 @@
 package member
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -80,7 +81,7 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 	if err := s.timely(now, it); err != nil {
 		return false, err
 	}
-	if err := s.admissible(it); err != nil {
+	if err := cmp.Or(s.admissible(it), s.share(it, old)); err != nil {
 		return false, err
 	}
 	if it.kind == KindCertificate && !s.needed(it.certificate) {
@@ -93,7 +94,7 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 	s.touch(now)
 	s.sync.spread(it, from, push)
 	if it.kind == KindVerdict {
-		s.judge()
+		s.judge(now)
 		s.saveAt = now // a crash must not forget who is out
 	}
 	return true, nil
@@ -109,22 +110,11 @@ func (s *Set) room(h header, old *item) error {
 		if s.inForce[h.id] == nil && len(s.inForce) >= MaxMembers {
 			return ErrFull
 		}
-	case KindVerdict:
-		if len(s.shelves[h.kind].items) >= maxVerdicts {
-			return ErrFull
-		}
-	case KindInvitation:
-		if len(s.shelves[h.kind].items) >= maxAllInvitations {
-			return ErrFull
-		}
 	}
 	return nil
 }
 
-// maxAllInvitations bounds those of all signers.
-const maxAllInvitations = 4 * MaxInvitations
-
-// timely says that an item is not valid at this time, or signed by somebody who has signed too many; nil if it is.
+// timely says that an item is not valid at this time; nil if it is.
 func (s *Set) timely(now time.Time, it *item) error {
 	switch it.kind {
 	case KindRecord:
@@ -143,38 +133,29 @@ func (s *Set) timely(now time.Time, it *item) error {
 		if v.Sequence > micros(now.Add(tooEarly)) || it.expired(now) {
 			return fmt.Errorf("verdict: %w", ErrExpired)
 		}
-		if !v.Signer.IsZero() && s.signedVerdicts(v.Signer) >= maxAdminsVerdicts {
-			return ErrFull
-		}
 	case KindInvitation:
 		if it.expired(now.Add(ClockTolerance)) {
 			return fmt.Errorf("invitation: %w", ErrExpired)
-		}
-		if s.invitationsBy(it.invitation.By) >= MaxInvitations && s.Invitation(it.invitation.ID) == nil {
-			return ErrManyTokens
 		}
 	}
 	return nil
 }
 
-func (s *Set) signedVerdicts(by wire.NodeID) (n int) {
-	for _, list := range s.verdicts {
-		for _, v := range list {
-			if v.Signer == by {
-				n += v.Parts
-			}
-		}
+// share says that whoever is charged for an item has no room left for one more. The root always has room for verdicts:
+// otherwise admins that fill the set could not be put out.
+func (s *Set) share(it, old *item) error {
+	by := it.charged()
+	has, all := s.shares[place{it.kind, by}], len(s.shelves[it.kind].items)
+	if old != nil && old.charged() == by {
+		return nil
 	}
-	return n
-}
-
-func (s *Set) invitationsBy(by wire.NodeID) (n int) {
-	for _, it := range s.shelves[KindInvitation].items {
-		if it.invitation.By == by {
-			n++
-		}
+	switch {
+	case it.kind == KindVerdict && !by.IsZero() && (has >= maxAdminsVerdicts || all >= maxVerdicts):
+		return ErrFull
+	case it.kind == KindInvitation && (has >= MaxInvitations || (!by.IsZero() && all >= maxAllInvitations)):
+		return ErrManyTokens
 	}
-	return n
+	return nil
 }
 
 // needed reports whether a certificate says more than the record of its node.

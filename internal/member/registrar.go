@@ -109,7 +109,7 @@ func (g *Registrar) Invite(now time.Time, o Offer) (token string, signed []Item,
 		return "", nil, err
 	}
 	key, cert := g.signer()
-	if g.set.invitationsBy(nodeIDOf(cert)) >= MaxInvitations {
+	if g.set.shares[place{KindInvitation, nodeIDOf(cert)}] >= MaxInvitations {
 		return "", nil, ErrManyTokens
 	}
 	t := Token{
@@ -335,7 +335,11 @@ func (g *Registrar) Leave(now time.Time) ([]Item, error) {
 	for _, v := range g.set.on(self) {
 		sequence = max(sequence, v.Sequence+1)
 	}
-	return signVerdict(g.set.network, g.id.signing, g.set.cert, self, Out, sequence, g.broughtBy(self))
+	var stay []wire.NodeID
+	if g.set.cert.rootMadeAdmin() {
+		stay = g.broughtBy(self)
+	}
+	return signVerdict(g.set.network, g.id.signing, g.set.cert, self, Out, sequence, stay)
 }
 
 // reissue signs a certificate anew that replaces the node's present one.

@@ -27,6 +27,7 @@ type Set struct {
 	inForce  map[wire.NodeID]*Certificate // of every node that has one: the one that counts
 	verdicts map[wire.NodeID][]*Verdict   // first parts, by target
 	exiles   map[place]*item
+	shares   map[place]int // how many verdicts and invitations are charged to whom
 	claims
 
 	own  publisher
@@ -49,7 +50,7 @@ func NewSet(n *Network, id Identity, cert *Certificate, random *rand.Rand) *Set 
 	s := &Set{
 		network: n, self: id.ID(), id: id, cert: cert, rand: random,
 		shelves: make(map[Kind]*shelf), inForce: make(map[wire.NodeID]*Certificate),
-		verdicts: make(map[wire.NodeID][]*Verdict), exiles: make(map[place]*item),
+		verdicts: make(map[wire.NodeID][]*Verdict), exiles: make(map[place]*item), shares: make(map[place]int),
 		claims: newClaims(), sync: newExchange(),
 	}
 	for _, kind := range kinds {

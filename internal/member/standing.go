@@ -2,6 +2,7 @@ package member
 
 import (
 	"cmp"
+	"time"
 
 	"overlayd/internal/wire"
 )
@@ -16,7 +17,7 @@ import (
 //	   that put each other out, on two sides of a partition, are both out everywhere once the sides meet: who holds a
 //	   stolen key stays out, whatever it signs. The root decides who comes back.
 //	4. A certificate that an admin signed which is no admin any more is valid only if every verdict that says so lists
-//	   its node among those who stay.
+//	   its node among those who stay. What an admin that is struck says on leaving does not matter for this.
 
 // on are the verdicts on a node, first parts only; their order means nothing.
 func (s *Set) on(id wire.NodeID) []*Verdict { return s.verdicts[id] }
@@ -69,7 +70,7 @@ func (s *Set) out(id wire.NodeID) bool {
 
 // admin reports whether the node with the given certificate is an admin now.
 func (s *Set) admin(c *Certificate) bool {
-	if !c.Issuer.IsZero() || !c.Capabilities.Has(Admin) {
+	if !c.rootMadeAdmin() {
 		return false
 	}
 	v := s.verdict(c.Node)
@@ -93,7 +94,11 @@ func (s *Set) believes(c *Certificate) bool {
 			pardon = v.Sequence
 		}
 	}
+	struck := s.struck(c.Issuer)
 	for _, v := range s.on(c.Issuer) {
+		if v.Left() && struck {
+			continue
+		}
 		if v.Rank < AsAdmin && v.Sequence >= pardon && s.counts(v) && !s.stays(v, c.Node) {
 			return false
 		}
@@ -135,7 +140,7 @@ func (s *Set) admissible(it *item) error {
 		}
 	case KindVerdict:
 		v := it.verdict
-		if !s.counts(v) {
+		if !s.counts(v) || (v.Left() && !s.believes(v.signedBy)) {
 			return ErrIssuer
 		}
 		first := s.shelves[KindVerdict].items[verdictID(v.Signer, v.Target, 0)]
@@ -152,7 +157,7 @@ func (s *Set) admissible(it *item) error {
 
 // judge makes the set what the verdicts in it say. Records and certificates that have to go are kept aside: the node may
 // be taken back.
-func (s *Set) judge() {
+func (s *Set) judge(now time.Time) {
 	for again := true; again; { // a verdict that goes may bring another into force
 		again = false
 		for _, kind := range kinds {
@@ -174,12 +179,15 @@ func (s *Set) judge() {
 	}
 	for _, place := range sortedPlaces(s.exiles) {
 		it := s.exiles[place]
-		if s.admissible(it) == nil {
-			delete(s.exiles, place)
-			if old := s.shelves[it.kind].items[it.id]; old == nil || it.newer(old.header) {
-				s.put(it)
-				s.sync.spread(it, wire.NodeID{}, true)
-			}
+		if s.admissible(it) != nil {
+			continue
+		}
+		delete(s.exiles, place)
+		old := s.shelves[it.kind].items[it.id]
+		if (old == nil || it.newer(old.header)) && s.timely(now, it) == nil && s.room(it.header, old) == nil &&
+			(it.kind == KindRecord || s.needed(it.certificate)) {
+			s.put(it)
+			s.sync.spread(it, wire.NodeID{}, true)
 		}
 	}
 }

@@ -21,18 +21,20 @@ const (
 )
 
 const (
-	// verdictFor is how long a verdict is kept: longer than any certificate that it speaks of is valid.
-	verdictFor = 2 * Validity
+	// verdictFor is how long a verdict is kept: longer than any certificate that it speaks of is valid, and that of an
+	// admin is for years. leftFor is the same where a node left by itself, which many do that come for a while.
+	verdictFor = AdminValidity + 2*Validity
+	leftFor    = 2 * Validity
 
 	// tooEarly is how far ahead of the clock a verdict or a certificate may be dated.
 	tooEarly = time.Hour
 
-	maxVerdictParts = 80
+	maxVerdictParts = (MaxMembers + keepsAPart - 1) / keepsAPart
 	keepsAPart      = 48 // of keepLen bytes, so that a verdict fits one datagram beside an admin's certificate
 	keepLen         = 10
 
-	maxVerdicts       = 8192 // of all signers, in parts
-	maxAdminsVerdicts = 4096 // of one admin
+	maxVerdicts       = 8192 // of all admins, in parts; those of the root have room beyond
+	maxAdminsVerdicts = 4096 // of one admin, and of the nodes that it let in and that left
 )
 
 // Verdict says what a node is: a revocation, or its reversal. The root and admins sign verdicts on others, and a node one
@@ -50,7 +52,10 @@ type Verdict struct {
 	Part     int
 	Parts    int // at least one
 
-	keeps []byte // sorted prefixes of node identifiers, of keepLen bytes each
+	keeps []byte    // sorted prefixes of node identifiers, of keepLen bytes each
+	until time.Time // when it can be forgotten
+
+	signedBy *Certificate // of the signer; nil: the root
 
 	payload []byte
 	raw     []byte
@@ -72,6 +77,15 @@ func (v *Verdict) Time() time.Time { return time.UnixMicro(int64(v.Sequence)) }
 
 // Left reports whether the node left by itself.
 func (v *Verdict) Left() bool { return v.Signer == v.Target && v.Rank == Out }
+
+// charged is whose share of the set the verdict takes: its signer's, or for an ordinary node that leaves, that of who let
+// it in. Zero: the root's.
+func (v *Verdict) charged() wire.NodeID {
+	if v.signedBy != nil && !v.signedBy.rootMadeAdmin() {
+		return v.signedBy.Issuer
+	}
+	return v.Signer
+}
 
 // id names the verdicts of one signer on one node, part by part.
 func (v *Verdict) id() wire.NodeID { return verdictID(v.Signer, v.Target, v.Part) }
@@ -105,6 +119,13 @@ func parseVerdict(raw []byte) (*Verdict, envelope, []byte, error) {
 			return nil, e, nil, fmt.Errorf("signer: %w", err)
 		}
 		v.Signer = c.Node
+		v.until = v.Time().Add(leftFor)
+		if c.NotAfter.After(v.until) {
+			v.until = c.NotAfter
+		}
+	}
+	if !v.Left() {
+		v.until = v.Time().Add(verdictFor)
 	}
 	return v, e, p.Signer, nil
 }
@@ -127,10 +148,10 @@ func (n *Network) VerifyVerdict(raw []byte) (*Verdict, error) {
 		if err != nil {
 			return nil, fmt.Errorf("verdict: signer: %w", err)
 		}
-		if !(v.Signer == v.Target && v.Rank == Out) && !(c.Issuer.IsZero() && c.Capabilities.Has(Admin) && v.Rank == Out) {
+		if v.Rank != Out || !(c.rootMadeAdmin() || (v.Left() && v.Parts == 1)) {
 			return nil, fmt.Errorf("verdict: %w", ErrIssuer)
 		}
-		key = c.Signing
+		key, v.signedBy = c.Signing, c
 	}
 	if err := e.verify(key, contextVerdict); err != nil {
 		return nil, fmt.Errorf("verdict: %w", err)
