@@ -199,7 +199,8 @@ func (q inquiry) each(ctx context.Context, g scenario.Group, except string, yes 
 			times = append(times, at)
 		}
 		slices.Sort(times)
-		return len(nodes) > 0, fmt.Sprintf("%d nodes, half of them in %d ms", len(nodes), meter.Quantile(times, 0.5).Milliseconds())
+		half := meter.Quantile(times, 0.5).Milliseconds()
+		return len(nodes) > 0, fmt.Sprintf("%d nodes, half of them in %d ms", len(nodes), half)
 	})
 }
 

@@ -212,6 +212,7 @@ func TestShippedScenariosAreValid(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(valid))
+	f.Add([]byte(crowded))
 	files, _ := filepath.Glob("../../../scripts/scenarios/*.yaml")
 	for _, file := range files {
 		b, err := os.ReadFile(file)
