@@ -30,8 +30,9 @@ func (t *trial) act(ctx context.Context, timed scenario.Timed) error {
 	case scenario.Stop:
 		return t.eachOf(a.Who, "stop", (*node).stop)
 	case scenario.Start:
-		a.Who.Sites = slices.DeleteFunc(t.scenario.Nodes(a.Who.Sites), func(name string) bool { return t.nodes[name].running() })
-		return t.eachOf(a.Who, "start", (*node).start)
+		names := t.scenario.Nodes(a.Who.Sites)
+		names = slices.DeleteFunc(names, func(name string) bool { return t.nodes[name].running() })
+		return t.eachOf(scenario.Who{Sites: names}, "start", (*node).start)
 	case scenario.TCP:
 		t.transfer(ctx, timed.Event, a)
 	case scenario.Show:

@@ -17,12 +17,13 @@ import (
 type Enrolment struct {
 	Nodes    int           `json:"nodes"` // that are members at the start
 	Took     time.Duration `json:"took_ns"`
-	LastJoin time.Duration `json:"last_join_ns"` // when the last node became a member, since the start: before it, so negative
+	LastJoin time.Duration `json:"last_join_ns"` // since the start, and before it: negative
 }
 
 // String tells it in a sentence.
 func (e Enrolment) String() string {
-	return fmt.Sprintf("%d nodes, set up in %.1f s, the last joined at %.3f", e.Nodes, e.Took.Seconds(), e.LastJoin.Seconds())
+	return fmt.Sprintf("%d nodes, set up in %.1f s, the last joined at %.3f",
+		e.Nodes, e.Took.Seconds(), e.LastJoin.Seconds())
 }
 
 // atOnce is how many nodes join and start at the same time.

@@ -62,7 +62,9 @@ func (t *trial) inquire(ctx context.Context) {
 
 // await sleeps until the window of an expectation begins, and then finds out. If the window begins at an event, it
 // begins when that really did, but nobody is asked before the event is over.
-func (t *trial) await(ctx context.Context, x scenario.Expectation, find func(context.Context, inquiry) measured) measured {
+func (t *trial) await(
+	ctx context.Context, x scenario.Expectation, find func(context.Context, inquiry) measured,
+) measured {
 	from, to, err := t.line.Window(x.Window)
 	if err != nil {
 		return measured{missing: true, note: err.Error()}
@@ -172,7 +174,9 @@ func knowledge(s control.Status) string {
 }
 
 // each waits until every node of a group has said yes once, and asks none again that has. The note says when half had.
-func (q inquiry) each(ctx context.Context, g scenario.Group, except string, yes func(context.Context, *node) bool) measured {
+func (q inquiry) each(
+	ctx context.Context, g scenario.Group, except string, yes func(context.Context, *node) bool,
+) measured {
 	said := make(map[*node]time.Duration)
 	return q.rounds(ctx, func(ctx context.Context) (bool, string) {
 		var mu sync.Mutex // guards said and open

@@ -139,6 +139,33 @@ func TestNodesThatDoNotRunAreNotAsked(t *testing.T) {
 	}
 }
 
+func TestWindowBeginsWhenItsEventReallyDidAndIsOver(t *testing.T) {
+	tr, _ := trialOf(t, 1)
+	s, err := scenario.Parse([]byte(`{name: x, duration: 5s, sites: {a: {}, b: {}}, events: {k: {at: 100ms, kill: a}},
+		expect: {x: {converged: all, from: k + 50ms, within: 1s}}}`), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tr.line, err = s.Timeline(1); err != nil {
+		t.Fatal(err)
+	}
+	late := &occasion{over: make(chan struct{})}
+	tr.occasions = map[string]*occasion{"k": late}
+	began := time.Now().Add(150 * ms)
+	time.AfterFunc(300*ms, func() { late.happened(began) })
+	asked := time.Time{}
+	tr.await(t.Context(), s.Expect[0], func(_ context.Context, q inquiry) measured {
+		asked = time.Now()
+		if want := began.Add(50 * ms); !q.from.Equal(want) {
+			t.Errorf("it counts from %v, want %v", q.from, want)
+		}
+		return measured{}
+	})
+	if asked.Before(began.Add(150 * ms)) {
+		t.Error("somebody was asked before the event was over")
+	}
+}
+
 func TestInParallelBeginsNoMoreAfterAnError(t *testing.T) {
 	var mu sync.Mutex
 	began, now, most := 0, 0, 0

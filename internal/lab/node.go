@@ -203,8 +203,8 @@ func (n *node) stop() error {
 	if !n.running() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if !n.member && p.Err() == nil {
-			return nil // it was told to go
+		if !n.member {
+			return nil // it was told to go; what it must not print is looked for in its log
 		}
 		return fmt.Errorf("overlayd of %s had ended by itself: %w", n.site.name, errors.Join(p.Err()))
 	}
