@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,11 +30,15 @@ func (t *trial) act(ctx context.Context, timed scenario.Timed) error {
 	case scenario.Stop:
 		return t.eachOf(a.Who, "stop", (*node).stop)
 	case scenario.Start:
-		return t.eachOf(a.Who, "start", (*node).start)
+		names := t.scenario.Nodes(a.Who.Sites)
+		names = slices.DeleteFunc(names, func(name string) bool { return t.nodes[name].running() })
+		return t.eachOf(scenario.Who{Sites: names}, "start", (*node).start)
 	case scenario.TCP:
 		t.transfer(ctx, timed.Event, a)
 	case scenario.Show:
 		return t.show(ctx, a.Sites)
+	default:
+		return t.actOnMembers(ctx, timed)
 	}
 	return nil
 }
@@ -48,7 +53,14 @@ func (t *trial) setCut(p scenario.Pair, cut bool) {
 
 // eachOf does something to nodes that a scenario names.
 func (t *trial) eachOf(who scenario.Who, what string, f func(*node) error) error {
-	names := who.Sites
+	names := t.scenario.Nodes(who.Sites)
+	if who.GatewayOf != "" {
+		name, err := t.gatewayOf(who.GatewayOf)
+		if err != nil {
+			return fmt.Errorf("there is nobody to %s: %w", what, err)
+		}
+		names = []string{name}
+	}
 	if who.RelayOf != nil {
 		s, ok := t.history.at(*who.RelayOf, time.Since(t.epoch))
 		if !ok || len(s.via) == 0 {
@@ -107,7 +119,7 @@ func (t *trial) transfer(ctx context.Context, name string, a scenario.TCP) {
 		patience := max(a.For, time.Minute) + transferSlack
 		ctx, cancel := context.WithTimeoutCause(ctx, patience, errors.New("the transfer did not end"))
 		defer cancel()
-		g, err := transfer.Run(ctx, t.world.sites[a.Flow.From].host, t.world.sites[a.Flow.To].host)
+		g, err := transfer.Run(ctx, t.world.place(a.Flow.From), t.world.place(a.Flow.To))
 		for _, remove := range removes {
 			remove()
 		}

@@ -135,7 +135,7 @@ func (b *bench) build() (err error) {
 // startOverlay makes a network of the three sites.
 func (b *bench) startOverlay(ctx context.Context, programs tools, dir string) error {
 	for name, st := range b.sites {
-		n := &node{site: st, tools: programs, spawner: b.spawner, dir: filepath.Join(dir, name), level: "info"}
+		n := newNode(st, programs, b.spawner, filepath.Join(dir, name))
 		if err := os.MkdirAll(n.dir, 0o700); err != nil {
 			return err
 		}
@@ -147,7 +147,11 @@ func (b *bench) startOverlay(ctx context.Context, programs tools, dir string) er
 	}
 	for _, name := range []string{sender, receiver} {
 		n := b.nodes[name]
-		if err := n.join(ctx, founder); err != nil {
+		token, err := founder.invite(ctx, "--name", name)
+		if err != nil {
+			return err
+		}
+		if err := n.join(ctx, token); err != nil {
 			return err
 		}
 		if err := n.start(); err != nil {
@@ -155,17 +159,7 @@ func (b *bench) startOverlay(ctx context.Context, programs tools, dir string) er
 		}
 	}
 	for _, name := range []string{sender, receiver} {
-		n := b.nodes[name]
-		err := n.poll(ctx, readyPatience, func(ctx context.Context) error {
-			s, err := n.status(ctx)
-			for _, m := range s.Members {
-				if m.Name == name && len(m.Addresses) > 0 {
-					n.overlay = m.Addresses[0]
-				}
-			}
-			return err
-		})
-		if err != nil {
+		if err := b.nodes[name].ready(ctx); err != nil {
 			return err
 		}
 	}
@@ -207,7 +201,7 @@ func (b *bench) keepActive(from, to *node) (stop func(), err error) {
 		return nil, err
 	}
 	s, err := meter.Send(from.site.host, meter.Flow{
-		From: from.overlay, To: netip.AddrPortFrom(to.overlay, meterPort), Every: 100 * time.Millisecond, Size: 64,
+		From: from.address(), To: netip.AddrPortFrom(to.address(), meterPort), Every: 100 * time.Millisecond, Size: 64,
 	}, record)
 	if err != nil {
 		return nil, err
@@ -225,8 +219,8 @@ func (b *bench) measure(ctx context.Context) (BenchReport, error) {
 		{"kernel", b.sites[sender].inside, b.sites[receiver].inside, nil},
 		{"wireguard", b.bare[0].inner, b.bare[1].inner, []int{b.bare[0].process.PID(), b.bare[1].process.PID()}},
 		{
-			"direct", b.nodes[sender].overlay, b.nodes[receiver].overlay,
-			[]int{b.nodes[sender].process.PID(), b.nodes[receiver].process.PID()},
+			"direct", b.nodes[sender].address(), b.nodes[receiver].address(),
+			[]int{b.nodes[sender].current().PID(), b.nodes[receiver].current().PID()},
 		},
 	}
 	idle := b.usages()
@@ -251,8 +245,8 @@ func (b *bench) measure(ctx context.Context) (BenchReport, error) {
 		return BenchReport{}, err
 	}
 	for range b.options.Rounds {
-		watched := []int{b.nodes[relay].process.PID()}
-		s, err := b.transfer(ctx, "relayed", b.nodes[sender].overlay, b.nodes[receiver].overlay, watched)
+		watched := []int{b.nodes[relay].current().PID()}
+		s, err := b.transfer(ctx, "relayed", b.nodes[sender].address(), b.nodes[receiver].address(), watched)
 		if err != nil {
 			return BenchReport{}, err
 		}

@@ -17,6 +17,7 @@ const (
 	Seconds Unit = "s"
 	Share   Unit = "share" // 0 to 1
 	Count   Unit = "count"
+	Rate    Unit = "bit/s"
 	Truth   Unit = "truth" // 1: as expected
 )
 
@@ -37,16 +38,17 @@ type Outcome struct {
 
 // Result is what one trial found.
 type Result struct {
-	Scenario string    `json:"scenario"`
-	Seed     uint64    `json:"seed"`
-	Short    bool      `json:"short"`
-	Outcomes []Outcome `json:"outcomes"`
-	Flows    []Flow    `json:"flows"`
-	Nodes    []Usage   `json:"nodes"`
-	Faults   []string  `json:"faults"` // what went wrong beside the expectations
-	Accuracy Accuracy  `json:"accuracy"`
-	Timeline []Entry   `json:"timeline"`
-	Pass     bool      `json:"pass"`
+	Scenario  string    `json:"scenario"`
+	Seed      uint64    `json:"seed"`
+	Short     bool      `json:"short"`
+	Enrolment Enrolment `json:"enrolment"`
+	Outcomes  []Outcome `json:"outcomes"`
+	Flows     []Flow    `json:"flows"`
+	Nodes     []Usage   `json:"nodes"`
+	Faults    []string  `json:"faults"` // what went wrong beside the expectations
+	Accuracy  Accuracy  `json:"accuracy"`
+	Timeline  []Entry   `json:"timeline"`
+	Pass      bool      `json:"pass"`
 }
 
 // Flow is what became of the packets of one direction throughout a trial.
@@ -153,6 +155,8 @@ func (j judgement) outcome(x scenario.Expectation) Outcome {
 		return j.goodput(c)
 	case scenario.Capture:
 		return j.capture(x.Name, c)
+	case scenario.Converged, scenario.Revoked, scenario.Members, scenario.Connected, scenario.IdleTraffic:
+		return j.found(x)
 	}
 	return Outcome{Missing: true, Note: "the lab does not know this check"}
 }

@@ -1,8 +1,6 @@
 package lab
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,20 +10,27 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
+	"overlayd/internal/control"
 	"overlayd/internal/lab/netns"
 )
 
-// node is the overlayd of one site. It is used by one goroutine, but for its socket.
+// node is the overlayd of one site. One goroutine at a time starts and ends it; any may ask whether it runs.
 type node struct {
 	site    *site
 	tools   tools
 	spawner *netns.Spawner
-	dir     string // state, socket and log
-	level   string // of the log
+	client  *control.Client
+	dir     string   // state, socket and log
+	level   string   // of the log
+	lan     []string // arguments of overlayd up
+
+	mu      sync.Mutex // guards what follows
 	process *netns.Process
 	overlay netip.Addr // its IPv4 address on the overlay
+	member  bool       // it has joined, and has neither left nor been revoked
 	spent   time.Duration
 }
 
@@ -39,40 +44,122 @@ func (n *node) stateDir() string { return filepath.Join(n.dir, "state") }
 func (n *node) socket() string   { return filepath.Join(n.dir, "overlayd.sock") }
 func (n *node) logFile() string  { return filepath.Join(n.dir, "overlayd.log") }
 
+// newNode is the node of a site, not yet a member; it keeps what it has in dir.
+func newNode(st *site, programs tools, spawner *netns.Spawner, dir string) *node {
+	n := &node{site: st, tools: programs, spawner: spawner, dir: dir, level: "info"}
+	n.client = control.NewClient(n.socket())
+	return n
+}
+
 // found makes a network.
 func (n *node) found(ctx context.Context) error {
 	_, err := output(ctx, n.spawner, n.site.host, n.tools.overlayd,
 		"init", "--name", n.site.name, "--network", networkName, "--state", n.stateDir())
+	n.setMember(err == nil)
 	return err
 }
 
-// join becomes a member by the invitation of another node, which runs.
-func (n *node) join(ctx context.Context, inviter *node) error {
-	var token []byte
+// invite makes a token, with more arguments of overlayctl invite.
+func (n *node) invite(ctx context.Context, more ...string) (token string, err error) {
 	// A node that has just started may not know its own address yet.
-	err := inviter.poll(ctx, readyPatience, func(ctx context.Context) (err error) {
-		token, err = inviter.ctl(ctx, "invite", "--name", n.site.name)
+	err = n.poll(ctx, readyPatience, func(ctx context.Context) error {
+		b, err := n.ctl(ctx, append([]string{"invite"}, more...)...)
+		token = strings.TrimSpace(string(b))
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	_, err = output(ctx, n.spawner, n.site.host, n.tools.overlayd,
-		"join", strings.TrimSpace(string(token)), "--name", n.site.name, "--state", n.stateDir())
+	return token, err
+}
+
+// join becomes a member by a token.
+func (n *node) join(ctx context.Context, token string) error {
+	_, err := output(ctx, n.spawner, n.site.host, n.tools.overlayd,
+		"join", token, "--name", n.site.name, "--state", n.stateDir())
+	n.setMember(err == nil)
 	return err
+}
+
+// wipe ends the daemon with SIGKILL and deletes what it knew.
+func (n *node) wipe() error {
+	n.kill()
+	n.setMember(false)
+	return os.RemoveAll(n.stateDir())
+}
+
+// current is the daemon; nil if it was not started, or was ended.
+func (n *node) current() *netns.Process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.process
+}
+
+// end takes the daemon away from the node, before it is ended, and notes what it has used.
+func (n *node) end() *netns.Process {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.process
+	if p != nil {
+		n.spent += cpuTime(p.PID())
+	}
+	n.process = nil
+	return p
+}
+
+func (n *node) setMember(member bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.member = member
+}
+
+// address is the node's IPv4 address on the overlay; not valid before it has joined.
+func (n *node) address() netip.Addr {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.overlay
+}
+
+// setAddress takes the first IPv4 address of a list.
+func (n *node) setAddress(all []netip.Addr) {
+	for _, addr := range all {
+		if addr.Is4() {
+			n.mu.Lock()
+			n.overlay = addr
+			n.mu.Unlock()
+			return
+		}
+	}
+}
+
+// ready waits until the daemon answers, and learns the node's address from it.
+func (n *node) ready(ctx context.Context) error {
+	return n.poll(ctx, readyPatience, func(ctx context.Context) error {
+		s, err := n.client.Status(ctx)
+		if err == nil {
+			n.setAddress(s.Addresses)
+		}
+		return err
+	})
 }
 
 // running reports whether the daemon runs.
 func (n *node) running() bool {
-	if n.process == nil {
+	p := n.current()
+	if p == nil {
 		return false
 	}
 	select {
-	case <-n.process.Done():
+	case <-p.Done():
 		return false
 	default:
 		return true
 	}
+}
+
+// counts reports whether the node is one of those that must know what there is to know.
+func (n *node) counts() bool {
+	n.mu.Lock()
+	member := n.member
+	n.mu.Unlock()
+	return member && n.running()
 }
 
 // start starts the daemon and does not wait until it is ready.
@@ -85,35 +172,43 @@ func (n *node) start() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(n.tools.overlayd, "up", "--config", os.DevNull, "--state", n.stateDir(), "--socket", n.socket())
+	args := []string{"up", "--config", os.DevNull, "--state", n.stateDir(), "--socket", n.socket()}
+	cmd := exec.Command(n.tools.overlayd, append(args, n.lan...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = environ("OVERLAYD_LOG_LEVEL=" + n.level)
 	cmd.Dir = n.dir
-	n.process, err = n.spawner.Start(n.site.host, cmd)
-	return err
+	p, err := n.spawner.Start(n.site.host, cmd)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.process = p
+	n.mu.Unlock()
+	return nil
 }
 
 // kill ends the daemon with SIGKILL.
 func (n *node) kill() {
 	if n.running() {
-		n.spent += cpuTime(n.process.PID())
-		n.process.Kill()
-		n.process = nil
+		n.end().Kill()
 	}
 }
 
-// stop ends the daemon with SIGTERM. It is an error if the daemon had ended before, or ends badly.
+// stop ends the daemon with SIGTERM. It is an error if a member's daemon had ended before, or if any ends badly.
 func (n *node) stop() error {
-	if n.process == nil {
+	p := n.current()
+	if p == nil {
 		return nil
 	}
 	if !n.running() {
-		return fmt.Errorf("overlayd of %s had ended by itself: %w", n.site.name, errors.Join(n.process.Err()))
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if !n.member {
+			return nil // it was told to go; what it must not print is looked for in its log
+		}
+		return fmt.Errorf("overlayd of %s had ended by itself: %w", n.site.name, errors.Join(p.Err()))
 	}
-	n.spent += cpuTime(n.process.PID())
-	err := n.process.Stop(stopPatience)
-	n.process = nil
-	if err != nil {
+	if err := n.end().Stop(stopPatience); err != nil {
 		return fmt.Errorf("overlayd of %s: %w", n.site.name, err)
 	}
 	return nil
@@ -122,23 +217,6 @@ func (n *node) stop() error {
 // ctl runs overlayctl on the node's socket.
 func (n *node) ctl(ctx context.Context, args ...string) ([]byte, error) {
 	return output(ctx, n.spawner, n.site.host, n.tools.overlayctl, append([]string{"--socket", n.socket()}, args...)...)
-}
-
-// status is what the lab reads of `overlayctl status -o json`.
-type status struct {
-	Members []struct {
-		Name      string       `json:"name"`
-		Addresses []netip.Addr `json:"addresses"`
-	} `json:"members"`
-}
-
-func (n *node) status(ctx context.Context) (status, error) {
-	var s status
-	b, err := n.ctl(ctx, "-o", "json", "status")
-	if err == nil {
-		err = json.Unmarshal(b, &s)
-	}
-	return s, err
 }
 
 // paths is what `overlayctl paths` says now.
@@ -153,6 +231,10 @@ func (n *node) paths(ctx context.Context) (pathsReport, error) {
 
 // poll calls f until it succeeds, and gives up with its last error after the given time, or when the daemon has ended.
 func (n *node) poll(ctx context.Context, patience time.Duration, f func(context.Context) error) error {
+	p := n.current()
+	if p == nil {
+		return fmt.Errorf("overlayd of %s does not run", n.site.name)
+	}
 	deadline := time.After(patience)
 	for {
 		err := f(ctx)
@@ -161,8 +243,8 @@ func (n *node) poll(ctx context.Context, patience time.Duration, f func(context.
 		}
 		select {
 		case <-time.After(pollInterval):
-		case <-n.process.Done():
-			return fmt.Errorf("overlayd of %s has ended: %w", n.site.name, errors.Join(n.process.Err(), n.lastWords()))
+		case <-p.Done():
+			return fmt.Errorf("overlayd of %s has ended: %w", n.site.name, errors.Join(p.Err(), n.lastWords()))
 		case <-deadline:
 			return fmt.Errorf("%s is not ready after %v: %w", n.site.name, patience, err)
 		case <-ctx.Done():
@@ -172,47 +254,3 @@ func (n *node) poll(ctx context.Context, patience time.Duration, f func(context.
 }
 
 const pollInterval = 100 * time.Millisecond
-
-// lastWords is the last line of the log as an error.
-func (n *node) lastWords() error {
-	lines := n.tail(1)
-	if len(lines) == 0 {
-		return nil
-	}
-	return errors.New(lines[0])
-}
-
-// tail is the last lines of the log.
-func (n *node) tail(lines int) []string {
-	const most = 64 << 10
-	f, err := os.Open(n.logFile())
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err == nil && info.Size() > most {
-		_, _ = f.Seek(-most, 2)
-	}
-	var all []string
-	for s := bufio.NewScanner(f); s.Scan(); {
-		all = append(all, s.Text())
-	}
-	return all[max(0, len(all)-lines):]
-}
-
-// accidents are the lines of the log that no daemon may ever print.
-func (n *node) accidents() []string {
-	b, err := os.ReadFile(n.logFile())
-	if err != nil {
-		return nil
-	}
-	var found []string
-	for line := range bytes.Lines(b) {
-		for _, sign := range []string{"WARNING: DATA RACE", "panic:", "fatal error:"} {
-			if bytes.Contains(line, []byte(sign)) {
-				found = append(found, fmt.Sprintf("%s: %s", n.site.name, bytes.TrimSpace(line)))
-			}
-		}
-	}
-	return found
-}

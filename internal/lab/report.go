@@ -105,6 +105,8 @@ func (u Unit) format(v float64) string {
 		return fmt.Sprintf("%.2f s", v)
 	case Share:
 		return fmt.Sprintf("%.2f%%", v*100)
+	case Rate:
+		return fmt.Sprintf("%.2f kbit/s", v/1e3)
 	case Truth:
 		return map[bool]string{true: "yes", false: "no"}[v >= 1]
 	}

@@ -111,11 +111,11 @@ func (o Options) directory(name string, seed uint64) (string, func(keep bool) er
 // tailLines is how much of each log is shown after a failure.
 const tailLines = 15
 
-// printLogs prints the end of every daemon's log.
+// printLogs prints the end of every daemon's log; of a crowd, only of those that ended by themselves.
 func (t *trial) printLogs(out io.Writer) {
 	for _, spec := range t.scenario.Sites {
 		n := t.nodes[spec.Name]
-		if n == nil {
+		if n == nil || t.scenario.Crowd != nil && (n.current() == nil || n.running()) {
 			continue
 		}
 		fmt.Fprintf(out, "--- end of the log of %s\n", spec.Name)

@@ -17,17 +17,24 @@ import (
 // tools are the programs under test.
 type tools struct {
 	overlayd, overlayctl string
+
+	manyUses bool // a token may be good more than once
 }
 
 // findTools finds the programs in a directory.
 func findTools(dir string) (tools, error) {
-	t := tools{filepath.Join(dir, "overlayd"), filepath.Join(dir, "overlayctl")}
+	t := tools{overlayd: filepath.Join(dir, "overlayd"), overlayctl: filepath.Join(dir, "overlayctl")}
 	for _, path := range []string{t.overlayd, t.overlayctl} {
 		if _, err := os.Stat(path); err != nil {
 			return tools{}, fmt.Errorf(
 				"%s is not there: build the programs with `make build`, or name their directory with --bin", path)
 		}
 	}
+	help, err := exec.Command(t.overlayctl, "invite", "--help").Output()
+	if err != nil {
+		return tools{}, fmt.Errorf("ask %s what it can do: %w", t.overlayctl, err)
+	}
+	t.manyUses = bytes.Contains(help, []byte("--uses"))
 	return t, nil
 }
 

@@ -40,7 +40,7 @@ func (t *trial) startMeters() (_ *meters, err error) {
 	for _, spec := range t.scenario.Traffic {
 		for _, d := range spec.Flow.Directions() {
 			if at[d.To] == nil {
-				if at[d.To], err = meter.Listen(t.world.sites[d.To].host, meterPort); err != nil {
+				if at[d.To], err = meter.Listen(t.world.place(d.To), meterPort); err != nil {
 					return m, err
 				}
 				m.receivers = append(m.receivers, at[d.To])
@@ -52,8 +52,8 @@ func (t *trial) startMeters() (_ *meters, err error) {
 			record.OnGap(noticeable*spec.Every, t.tellGap(d, spec.Every))
 			id++
 			at[d.To].Expect(id, record)
-			sender, err := meter.Send(t.world.sites[d.From].host, meter.Flow{
-				ID: id, From: t.nodes[d.From].overlay, To: netip.AddrPortFrom(t.nodes[d.To].overlay, meterPort),
+			sender, err := meter.Send(t.world.place(d.From), meter.Flow{
+				ID: id, From: t.address(d.From, false), To: netip.AddrPortFrom(t.address(d.To, false), meterPort),
 				Every: spec.Every, Size: spec.Size,
 			}, record)
 			if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -34,11 +33,16 @@ type trial struct {
 	meters   *meters
 	secret   *secret
 
+	enrolment Enrolment
+	lastJoin  time.Time
+	occasions map[string]*occasion // by the name of the event
+
 	mu        sync.Mutex // guards what follows
 	transfers map[string]transferResult
 	captures  map[string]*capture // by the name of the expectation
+	findings  map[string]measured // of inquiries, by the name of the expectation
 	errs      []error             // what went wrong beside the expectations
-	running   sync.WaitGroup      // transfers
+	running   sync.WaitGroup      // transfers and inquiries
 }
 
 // transferResult is how a transfer went.
@@ -72,16 +76,17 @@ func (t *trial) run(ctx context.Context, hold func(context.Context)) (result Res
 		}
 		err = errors.Join(err, t.world.close())
 	}()
-	began := time.Now()
 	if err := t.enrol(ctx); err != nil {
 		return Result{}, err
 	}
 	unwatch := t.observe(ctx)
 	defer unwatch()
-	if err := t.awaitPaths(ctx); err != nil {
-		return Result{}, err
+	// A crowd is watched from the last start on: how its nodes find each other is what is to be seen.
+	if t.scenario.Crowd == nil {
+		if err := t.awaitPaths(ctx); err != nil {
+			return Result{}, err
+		}
 	}
-	t.journal.note(0, "ready", fmt.Sprintf("%d nodes, set up in %.1f s", len(t.nodes), time.Since(began).Seconds()))
 
 	if err := t.follow(ctx); err != nil {
 		return Result{}, err
@@ -90,6 +95,7 @@ func (t *trial) run(ctx context.Context, hold func(context.Context)) (result Res
 		hold(ctx)
 	}
 	result = t.judge()
+	result.Enrolment = t.enrolment
 	unwatch()
 	result.Nodes = t.shutDown()
 	result.Faults = t.faults()
@@ -106,74 +112,19 @@ func (t *trial) makeNodes() {
 	t.secret = newSecret(t.seed)
 	t.transfers = make(map[string]transferResult)
 	t.captures = make(map[string]*capture)
-	level := "info"
-	if t.verbose {
-		level = "debug"
+	t.findings = make(map[string]measured)
+	t.occasions = make(map[string]*occasion)
+	for _, e := range t.scenario.Events {
+		t.occasions[e.Name] = &occasion{over: make(chan struct{})}
 	}
 	for _, st := range t.world.order {
-		t.nodes[st.name] = &node{
-			site: st, tools: t.tools, spawner: t.world.spawner, level: level, dir: filepath.Join(t.dir, st.name),
+		n := newNode(st, t.tools, t.world.spawner, filepath.Join(t.dir, st.name))
+		if t.verbose {
+			n.level = "debug"
 		}
+		n.lan = t.lanArguments(st.name)
+		t.nodes[st.name] = n
 	}
-}
-
-// enrol makes the network, lets every node join it and starts those that begin started.
-func (t *trial) enrol(ctx context.Context) error {
-	founder := t.nodes[t.scenario.Founder]
-	for _, n := range t.nodes {
-		if err := os.MkdirAll(n.dir, 0o700); err != nil {
-			return err
-		}
-	}
-	if err := founder.found(ctx); err != nil {
-		return err
-	}
-	if err := founder.start(); err != nil {
-		return err
-	}
-	if err := founder.poll(ctx, readyPatience, func(ctx context.Context) error {
-		_, err := founder.status(ctx)
-		return err
-	}); err != nil {
-		return err
-	}
-	for _, spec := range t.scenario.Sites {
-		n := t.nodes[spec.Name]
-		if n == founder {
-			continue
-		}
-		if err := n.join(ctx, founder); err != nil {
-			return err
-		}
-		if spec.Down {
-			continue
-		}
-		if err := n.start(); err != nil {
-			return err
-		}
-	}
-	return founder.poll(ctx, joinPatience, t.learnAddresses)
-}
-
-// learnAddresses reads from the founder which address every node has.
-func (t *trial) learnAddresses(ctx context.Context) error {
-	s, err := t.nodes[t.scenario.Founder].status(ctx)
-	if err != nil {
-		return err
-	}
-	for _, m := range s.Members {
-		for _, addr := range m.Addresses {
-			if n := t.nodes[m.Name]; n != nil && addr.Is4() {
-				n.overlay = addr
-			}
-		}
-	}
-	for name, n := range t.nodes {
-		if !n.overlay.IsValid() {
-			return fmt.Errorf("%s knows no address of %s", t.scenario.Founder, name)
-		}
-	}
-	return nil
 }
 
 // awaitPaths waits until every two nodes that run and whose sites have a link have a path. That they have none in time
@@ -182,7 +133,7 @@ func (t *trial) awaitPaths(ctx context.Context) error {
 	deadline := time.Now().Add(pathPatience)
 	for _, spec := range t.scenario.Sites {
 		n := t.nodes[spec.Name]
-		for n.process != nil {
+		for n.current() != nil {
 			missing := t.missingPath(spec)
 			if missing == "" {
 				break
@@ -192,7 +143,7 @@ func (t *trial) awaitPaths(ctx context.Context) error {
 				break
 			}
 			if !n.running() {
-				return fmt.Errorf("overlayd of %s has ended: %w", spec.Name, errors.Join(n.process.Err(), n.lastWords()))
+				return fmt.Errorf("overlayd of %s has ended: %w", spec.Name, errors.Join(n.current().Err(), n.lastWords()))
 			}
 			select {
 			case <-time.After(pollInterval):
@@ -220,6 +171,11 @@ func (t *trial) follow(ctx context.Context) error {
 	t.epoch = time.Now()
 	t.pressure = cpuPressure()
 	t.history.begin(t.epoch)
+	t.enrolment.LastJoin = t.lastJoin.Sub(t.epoch)
+	t.journal.note(0, "ready", t.enrolment.String())
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	t.inquire(ctx)
 	var err error
 	if t.meters, err = t.startMeters(); err != nil {
 		return err
@@ -229,9 +185,11 @@ func (t *trial) follow(ctx context.Context) error {
 		if err := t.sleepUntil(ctx, timed.At); err != nil {
 			return err
 		}
+		began := time.Now()
 		if err := t.act(ctx, timed); err != nil {
 			return fmt.Errorf("event %s: %w", timed.Event, err)
 		}
+		t.occasions[timed.Event].happened(began)
 	}
 	if err := t.sleepUntil(ctx, t.scenario.Duration); err != nil {
 		return err
@@ -287,10 +245,13 @@ func (t *trial) faults() []string {
 	return slices.Compact(all)
 }
 
-// address is the address of a node's or, with underlay, a site's host.
+// address is the address of a node on the overlay, of a host on its LAN or, with underlay, of a site's uplink.
 func (t *trial) address(name string, underlay bool) netip.Addr {
 	if underlay {
 		return t.world.sites[name].inside
 	}
-	return t.nodes[name].overlay
+	if n := t.nodes[name]; n != nil {
+		return n.address()
+	}
+	return t.scenario.LANOf(name).Address(name)
 }

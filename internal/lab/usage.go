@@ -20,10 +20,12 @@ type Usage struct {
 
 // usage is what the daemon has used until now.
 func (n *node) usage() Usage {
+	n.mu.Lock()
 	u := Usage{Node: n.site.name, CPU: n.spent}
+	n.mu.Unlock()
 	if n.running() {
-		u.CPU += cpuTime(n.process.PID())
-		u.Resident, u.Peak = memory(n.process.PID())
+		u.CPU += cpuTime(n.current().PID())
+		u.Resident, u.Peak = memory(n.current().PID())
 	}
 	return u
 }

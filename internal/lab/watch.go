@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,11 +77,14 @@ func (w *watcher) latest() pathsReport {
 	return w.last
 }
 
-// observe starts a watcher of every node, whose findings go to the history and the journal.
+// observe starts a watcher of every node that somebody asks about, whose findings go to the history and the journal.
 func (t *trial) observe(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	for _, n := range t.nodes {
+		if !t.watched(n.site.name) {
+			continue
+		}
 		w := &watcher{node: n, seen: t.sawPaths}
 		t.watchers[n.site.name] = w
 		group.Go(func() { w.run(ctx) })
@@ -105,6 +109,48 @@ func because(reason string) string {
 		return ""
 	}
 	return "  (" + reason + ")"
+}
+
+// watched reports whether the paths of a node are followed. In a crowd that is only done where an expectation, traffic
+// or an event asks for them: fifty watchers would be most of what there is to see.
+func (t *trial) watched(name string) bool {
+	if t.scenario.Crowd == nil {
+		return true
+	}
+	var asked []scenario.Pair
+	for _, flow := range t.scenario.Traffic {
+		asked = append(asked, flow.Flow)
+	}
+	for _, x := range t.scenario.Expect {
+		switch c := x.Check.(type) {
+		case scenario.Path:
+			asked = append(asked, c.Of)
+		case scenario.Switches:
+			asked = append(asked, c.Of)
+		case scenario.Dead:
+			asked = append(asked, c.Of)
+		}
+	}
+	for _, e := range t.scenario.Events {
+		switch a := e.Action.(type) {
+		case scenario.TCP:
+			asked = append(asked, a.Flow)
+		case scenario.Kill:
+			asked = appendPair(asked, a.Who.RelayOf)
+		case scenario.Stop:
+			asked = appendPair(asked, a.Who.RelayOf)
+		case scenario.Wipe:
+			asked = appendPair(asked, a.Who.RelayOf)
+		}
+	}
+	return slices.ContainsFunc(asked, func(p scenario.Pair) bool { return p.From == name || p.To == name })
+}
+
+func appendPair(all []scenario.Pair, p *scenario.Pair) []scenario.Pair {
+	if p == nil {
+		return all
+	}
+	return append(all, *p)
 }
 
 // interesting reports whether traffic or an expectation is about a pair.

@@ -22,10 +22,12 @@ import (
 type world struct {
 	sites    map[string]*site
 	order    []*site
+	hosts    map[string]*netns.Namespace // on the LANs
 	wan      *emulator.Emulator
 	spawner  *netns.Spawner
 	closers  []func() error
 	scenario *scenario.Scenario
+	seed     uint64
 }
 
 // site is one site of a world.
@@ -43,7 +45,10 @@ const uplinkName = "wan0"
 
 // newWorld builds the world; with keep its namespaces are to be found by name in /run/netns.
 func newWorld(s *scenario.Scenario, seed uint64, keep bool) (_ *world, err error) {
-	w := &world{sites: make(map[string]*site), scenario: s, spawner: netns.NewSpawner()}
+	w := &world{
+		sites: make(map[string]*site), hosts: make(map[string]*netns.Namespace), scenario: s, spawner: netns.NewSpawner(),
+		seed: seed,
+	}
 	w.closers = append(w.closers, func() error { w.spawner.Close(); return nil })
 	defer func() {
 		if err != nil {
@@ -61,6 +66,11 @@ func newWorld(s *scenario.Scenario, seed uint64, keep bool) (_ *world, err error
 		st.ports = [2]emulator.Port{emulator.Port(spec.Uplink), emulator.Port(spec.Downlink)}
 		w.sites[st.name] = st
 		w.order = append(w.order, st)
+	}
+	for _, l := range s.LANs {
+		if err := w.addLAN(l, keep); err != nil {
+			return nil, fmt.Errorf("LAN %s: %w", l.Name, err)
+		}
 	}
 	if w.wan, err = emulator.Start(uplinks, seed); err != nil {
 		return nil, err
@@ -140,6 +150,7 @@ func (w *world) setUp(now emulator.Instant, n *emulator.Network) {
 	for _, st := range w.order {
 		n.SetPorts(now, st.index, st.ports[0], st.ports[1])
 	}
+	w.setUpCrowd(now, n)
 	for _, link := range w.scenario.Links {
 		if !link.Any {
 			continue
@@ -147,7 +158,8 @@ func (w *world) setUp(now emulator.Instant, n *emulator.Network) {
 		for _, a := range w.order {
 			for _, b := range w.order {
 				if a != b {
-					n.SetLink(now, a.index, b.index, changed(emulator.Link{}, link.Change))
+					base, _ := n.Link(a.index, b.index)
+					n.SetLink(now, a.index, b.index, changed(base, link.Change))
 				}
 			}
 		}

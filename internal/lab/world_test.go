@@ -51,19 +51,27 @@ func worldOf(t testing.TB, text string) *world {
 // calls during, if that is not nil, and returns when that was.
 func flow(t testing.TB, w *world, from, to string, length time.Duration, during func()) (meter.Series, time.Duration) {
 	t.Helper()
+	return flowTo(t, w, from, to, w.sites[from].inside, w.sites[to].public, length, during)
+}
+
+// flowTo sends packets from one address to another.
+func flowTo(
+	t testing.TB, w *world, from, to string, src, dst netip.Addr, length time.Duration, during func(),
+) (meter.Series, time.Duration) {
+	t.Helper()
 	epoch := time.Now()
 	record, err := meter.NewRecord(epoch, 10*ms, length)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := meter.Listen(w.sites[to].host, 7007)
+	r, err := meter.Listen(w.place(to), 7007)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
 	r.Expect(1, record)
-	s, err := meter.Send(w.sites[from].host, meter.Flow{
-		ID: 1, From: w.sites[from].inside, To: netip.AddrPortFrom(w.sites[to].public, 7007), Every: 10 * ms, Size: 100,
+	s, err := meter.Send(w.place(from), meter.Flow{
+		ID: 1, From: src, To: netip.AddrPortFrom(dst, 7007), Every: 10 * ms, Size: 100,
 	}, record)
 	if err != nil {
 		t.Fatal(err)
@@ -141,5 +149,75 @@ func TestMasqueradingRouterLetsOnlyAnswersIn(t *testing.T) {
 	in, _ := flow(t, w, "a", "b", 500*ms, nil)
 	if sent, lost := in.Loss(0, time.Minute); lost != sent {
 		t.Errorf("from outside: %d of %d lost", lost, sent)
+	}
+}
+
+func TestCrowdIsLinkedByItsDistances(t *testing.T) {
+	w := worldOf(t, "crowd: {count: 3, rtt: 20ms..80ms}\nlinks: {node-1 -- node-2: {rtt: 100ms}}")
+	crowd := w.scenario.Crowd
+	for _, way := range []struct {
+		to   string
+		want time.Duration
+	}{{"node-2", 50 * ms}, {"node-3", crowd.Delay(1, "node-1", "node-3")}} {
+		s, _ := flow(t, w, "node-1", way.to, 500*ms, nil)
+		delays := s.Delays(0, time.Minute)
+		if len(delays) == 0 || delays[0] < way.want || meter.Quantile(delays, 0.5) > way.want+2*ms {
+			t.Errorf("to %s: %d arrived, and the delay should be %v: %v", way.to, len(delays), way.want, delays[:min(1, len(delays))])
+		}
+	}
+	sent, _ := w.wan.Sent()
+	if each := uint64(100 + 20 + 8); sent[0] < 90*each || sent[0] > 105*each || sent[1] != 0 {
+		t.Errorf("the sites have sent %v bytes", sent)
+	}
+}
+
+func TestSplitCutsAllBetweenTheGroupsUntilItIsHealed(t *testing.T) {
+	w := worldOf(t, "crowd: {count: 3, rtt: 2ms}")
+	groups := [][]string{{"node-1"}, {"node-2", "node-3"}}
+	w.split(groups, true)
+	for _, way := range []struct {
+		from, to string
+		lost     bool
+	}{{"node-1", "node-2", true}, {"node-3", "node-1", true}, {"node-2", "node-3", false}} {
+		s, _ := flow(t, w, way.from, way.to, 200*ms, nil)
+		if sent, lost := s.Loss(0, time.Minute); way.lost != (lost == sent) || !way.lost && lost > 0 {
+			t.Errorf("%s to %s: %d of %d lost", way.from, way.to, lost, sent)
+		}
+	}
+	w.split(groups, false)
+	s, _ := flow(t, w, "node-1", "node-2", 200*ms, nil)
+	if _, lost := s.Loss(0, time.Minute); lost > 0 {
+		t.Errorf("healed, and %d lost", lost)
+	}
+}
+
+func TestHostsOfALANReachEachOtherAndGoOutByTheGateway(t *testing.T) {
+	w := worldOf(t, `
+sites: {a: {}, b: {}}
+links: {a -- b: {rtt: 2ms}}
+lans: {office: {subnet: 192.168.7.0/24, gateway: 192.168.7.1, nodes: [a, b], hosts: [desk, printer]}}`)
+	lan := w.scenario.LANs[0]
+	desk, printer := lan.Address("desk"), lan.Address("printer")
+	if desk != netip.MustParseAddr("192.168.7.4") {
+		t.Errorf("the desk has %v", desk)
+	}
+	s, _ := flowTo(t, w, "desk", "printer", desk, printer, 200*ms, nil)
+	if sent, lost := s.Loss(0, time.Minute); lost > 0 || sent == 0 {
+		t.Errorf("on the LAN: %d of %d lost", lost, sent)
+	}
+	// Nobody has the gateway's address yet; then node b takes it, and what is for its own uplink arrives. ARP asks once
+	// a second.
+	b := w.sites["b"]
+	out, at := flowTo(t, w, "desk", "b", desk, b.public, 2400*ms, func() {
+		if err := b.host.AddAddress(lanDevice, netip.PrefixFrom(lan.Gateway, 32)); err != nil {
+			t.Error(err)
+		}
+	})
+	if first, ok := out.First(0); !ok || first < at {
+		t.Errorf("first arrival %v, the gateway was there at %v", first, at)
+	}
+	tr := &trial{scenario: w.scenario, world: w}
+	if name, err := tr.gatewayOf("office"); err != nil || name != "b" {
+		t.Errorf("the gateway is %q, %v", name, err)
 	}
 }

@@ -39,6 +39,7 @@ type Emulator struct {
 	taps     map[Site][]*Tap
 	lateness Lateness
 	counts   Counts
+	sent     []uint64 // bytes, by site
 
 	mu   sync.Mutex // guards what follows
 	jobs []func()
@@ -70,6 +71,7 @@ func Start(uplinks []Uplink, seed uint64) (*Emulator, error) {
 		network: NewNetwork(len(uplinks), seed),
 		taps:    make(map[Site][]*Tap),
 		counts:  Counts{ByFate: make(map[Fate]uint64)},
+		sent:    make([]uint64, len(uplinks)),
 	}
 	for i, u := range uplinks {
 		for _, addr := range u.Addresses {
@@ -125,6 +127,12 @@ func (e *Emulator) Report() (late Lateness, counts Counts) {
 		}
 	})
 	return late, counts
+}
+
+// Sent is how many bytes each site has sent so far, in whole IP packets, and when that was counted.
+func (e *Emulator) Sent() (bytes []uint64, at time.Time) {
+	e.call(func() { bytes, at = slices.Clone(e.sent), time.Now() })
+	return bytes, at
 }
 
 // call runs f on the thread and waits for it.
@@ -197,6 +205,7 @@ func (e *Emulator) read(from Site) {
 			return
 		}
 		b = b[:n]
+		e.sent[from] += uint64(n)
 		for _, tap := range e.taps[from] {
 			(*tap)(true, b)
 		}

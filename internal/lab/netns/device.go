@@ -52,6 +52,46 @@ func Connect(a *Namespace, deviceA string, b *Namespace, deviceB string, mtu int
 	return b.setUp(deviceB, mtu)
 }
 
+// AddBridge makes a bridge and sets it up: a switch without an address, whose ports are devices of the same namespace.
+func (n *Namespace) AddBridge(device string, mtu int) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = device
+	if err := n.links.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}); err != nil {
+		return fmt.Errorf("make the bridge %s: %w", device, err)
+	}
+	return n.setUp(device, mtu)
+}
+
+// AddPort makes a device a port of a bridge in the same namespace.
+func (n *Namespace) AddPort(bridge, device string) error {
+	master, err := n.links.LinkByName(bridge)
+	if err != nil {
+		return fmt.Errorf("find the bridge %s: %w", bridge, err)
+	}
+	port, err := n.links.LinkByName(device)
+	if err != nil {
+		return fmt.Errorf("find device %s: %w", device, err)
+	}
+	if err := n.links.LinkSetMaster(port, master); err != nil {
+		return fmt.Errorf("make %s a port of %s: %w", device, bridge, err)
+	}
+	return nil
+}
+
+// HasAddress reports whether any device of the namespace has an IPv4 address now.
+func (n *Namespace) HasAddress(addr netip.Addr) (bool, error) {
+	have, err := n.links.AddrList(nil, netlink.FAMILY_V4)
+	if err != nil {
+		return false, fmt.Errorf("list the addresses: %w", err)
+	}
+	for _, a := range have {
+		if got, ok := netip.AddrFromSlice(a.IP.To4()); ok && got == addr {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // setUp sizes a device, keeps IPv6's own chatter off it and sets it up.
 func (n *Namespace) setUp(device string, mtu int) error {
 	link, err := n.links.LinkByName(device)

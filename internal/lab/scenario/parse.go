@@ -83,12 +83,17 @@ func decodeScenario(root *yaml.Node) (*Scenario, error) {
 		"duration":    into(&s.Duration, parsePositive),
 		"founder":     into(&s.Founder, parseName),
 		"sites":       s.decodeSites,
+		"crowd":       s.decodeCrowd,
+		"lans":        s.decodeLANs,
 		"links":       s.decodeLinks,
 		"traffic":     s.decodeTraffic,
 		"events":      s.decodeEvents,
 		"expect":      s.decodeExpect,
 		"short":       func(*yaml.Node) error { return nil },
 	}.decode(root, "a scenario")
+	if err == nil {
+		err = s.expandCrowd(root)
+	}
 	if err == nil {
 		err = s.validate(root)
 	}
@@ -100,25 +105,31 @@ func decodeScenario(root *yaml.Node) (*Scenario, error) {
 
 func (s *Scenario) decodeSites(n *yaml.Node) error {
 	return eachKey(n, "sites", func(key string, keyNode, value *yaml.Node) error {
-		site := Site{Name: key, Address: netip.AddrFrom4([4]byte{198, 51, 100, byte(len(s.Sites) + 1)})}
+		site := Site{Name: key, Address: defaultAddress(len(s.Sites))}
 		if _, err := parseName(key); err != nil {
 			return errorAt(keyNode, "%v", err)
 		}
 		if len(s.Sites) >= maxSites {
 			return errorAt(keyNode, "more than %d sites", maxSites)
 		}
-		started := true
+		started, member := true, true
 		err := fields{
 			"address":  into(&site.Address, parseAddress),
 			"nat":      into(&site.NAT, parseNAT),
 			"uplink":   intoPort(&site.Uplink),
 			"downlink": intoPort(&site.Downlink),
 			"started":  into(&started, parseBool),
+			"member":   into(&member, parseBool),
 		}.decode(value, "a site")
-		site.Down = !started
+		site.Down, site.Outsider = !started || !member, !member
 		s.Sites = append(s.Sites, site)
 		return err
 	})
+}
+
+// defaultAddress is the address of the uplink of a site that does not say, by its number from 0.
+func defaultAddress(number int) netip.Addr {
+	return netip.AddrFrom4([4]byte{198, 51, 100, byte(number + 1)})
 }
 
 // maxSites bounds a network; default addresses come from one /24.

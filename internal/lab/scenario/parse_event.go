@@ -71,7 +71,7 @@ func eventForms() map[string]form {
 	)
 	setFields := changeFields(&set.Change)
 	setFields["set"] = into(&set.Link, parsePair)
-	return map[string]form{
+	forms := map[string]form{
 		"cut":     {fields{"cut": into(&cut.Link, parsePair)}, nil, func() any { return cut }},
 		"restore": {fields{"restore": into(&restore.Link, parsePair)}, nil, func() any { return restore }},
 		"set":     {setFields, nil, func() any { return set }},
@@ -93,14 +93,20 @@ func eventForms() map[string]form {
 		}, nil, func() any { return tcp }},
 		"show": {fields{"show": words(&show.Sites)}, nil, func() any { return show }},
 	}
+	maps.Copy(forms, membershipEvents())
+	return forms
 }
 
-// intoWho reads a site, a list of sites, or "relay of a -> b".
+// intoWho reads a group, "relay of a -> b", or "gateway of a".
 func intoWho(w *Who) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
+		if lan, ok := strings.CutPrefix(n.Value, "gateway of "); ok && n.Kind == yaml.ScalarNode {
+			w.GatewayOf = lan
+			return nil
+		}
 		rest, ok := strings.CutPrefix(n.Value, "relay of ")
 		if n.Kind != yaml.ScalarNode || !ok {
-			return words(&w.Sites)(n)
+			return intoGroup(&w.Sites)(n)
 		}
 		pair, err := parseOneWay(rest)
 		if err != nil {
@@ -149,14 +155,7 @@ func checkForms() map[string]form {
 		goodput  Goodput
 		capture  Capture
 	)
-	limited := func(l *Limit, key string, parse func(string) (float64, error), more fields) fields {
-		l.In = 1
-		more[key] = into(&l.Bound, parse)
-		more["in"] = into(&l.In, parseShare)
-		more["always"] = into(&l.Always, parse)
-		return more
-	}
-	return map[string]form{
+	forms := map[string]form{
 		"outage": {
 			limited(&outage.Below, "below", parseSeconds, fields{"outage": into(&outage.Flow, parsePair)}),
 			[]string{"below"},
@@ -206,6 +205,17 @@ func checkForms() map[string]form {
 			"text": into(&capture.Found, parseFound), "at_least": into(&capture.AtLeast, parseBytes),
 		}, []string{"during", "text"}, func() any { return capture }},
 	}
+	maps.Copy(forms, membershipChecks())
+	return forms
+}
+
+// limited are the keys of a limit, beside more.
+func limited(l *Limit, key string, parse func(string) (float64, error), more fields) fields {
+	l.In = 1
+	more[key] = into(&l.Bound, parse)
+	more["in"] = into(&l.In, parseShare)
+	more["always"] = into(&l.Always, parse)
+	return more
 }
 
 func parseFound(s string) (bool, error) {

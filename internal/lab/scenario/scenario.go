@@ -17,7 +17,9 @@ type Scenario struct {
 	Seed        uint64
 	Duration    time.Duration // from the moment when the network is ready
 	Founder     string        // the site whose node makes the network and invites the others
-	Sites       []Site
+	Sites       []Site        // those of the crowd among them, last
+	Crowd       *Crowd        // nil: none
+	LANs        []LAN
 	Links       []Link // in the order of the file; the last one that names a direction applies
 	Traffic     []Traffic
 	Events      []Event
@@ -41,6 +43,7 @@ type Site struct {
 	Uplink   Port
 	Downlink Port
 	Down     bool // the node is not started with the others, but by an event
+	Outsider bool // nor is it a member: an event lets it join
 }
 
 // Port is one direction of a site's connection.
@@ -164,10 +167,12 @@ type (
 	Show struct{ Sites []string }
 )
 
-// Who names nodes: by their sites, or as the first relay on the path that carries data at the time.
+// Who names nodes: by their sites, as the first relay on the path that carries data at the time, or as the node that
+// has a LAN's gateway address at the time.
 type Who struct {
-	Sites   []string
-	RelayOf *Pair // one direction
+	Sites     Group
+	RelayOf   *Pair  // one direction
+	GatewayOf string // a LAN
 }
 
 func (Cut) action()      {}

@@ -198,6 +198,8 @@ func TestShippedScenariosAreValid(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
+	pending, _ := filepath.Glob("../../../scripts/scenarios/pending/*.yaml")
+	files = append(files, pending...)
 	for _, file := range files {
 		for _, short := range []bool{false, true} {
 			s, err := Load(file, short)
@@ -212,6 +214,7 @@ func TestShippedScenariosAreValid(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(valid))
+	f.Add([]byte(crowded))
 	files, _ := filepath.Glob("../../../scripts/scenarios/*.yaml")
 	for _, file := range files {
 		b, err := os.ReadFile(file)

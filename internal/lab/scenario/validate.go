@@ -3,13 +3,14 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
 
 // validate checks what a single key cannot know.
 func (s *Scenario) validate(root *yaml.Node) error {
-	v := validator{s: s, sites: make(map[string]bool), events: make(map[string]Action)}
+	v := validator{s: s, sites: make(map[string]bool), hosts: make(map[string]bool), events: make(map[string]Action)}
 	for _, site := range s.Sites {
 		v.sites[site.Name] = true
 	}
@@ -24,10 +25,11 @@ func (s *Scenario) validate(root *yaml.Node) error {
 	case len(s.Sites) < 2:
 		v.fail(root.Line, "a scenario needs two sites or more")
 	}
-	if s.Founder == "" && len(s.Sites) > 0 {
-		s.Founder = s.Sites[0].Name
+	if at := slices.IndexFunc(s.Sites, func(site Site) bool { return !site.Outsider }); s.Founder == "" && at >= 0 {
+		s.Founder = s.Sites[at].Name
 	}
 	v.checkSites(root.Line)
+	v.checkLANs()
 	for _, l := range s.Links {
 		if !l.Any {
 			v.pair(root.Line, l.Pair)
@@ -50,6 +52,7 @@ func (s *Scenario) validate(root *yaml.Node) error {
 type validator struct {
 	s      *Scenario
 	sites  map[string]bool
+	hosts  map[string]bool // of the LANs
 	events map[string]Action
 	errs   []error
 }
@@ -69,10 +72,24 @@ func (v *validator) pair(line int, p Pair) {
 	v.site(line, p.To)
 }
 
+// ends checks that traffic can flow: between nodes, or hosts.
+func (v *validator) ends(line int, p Pair) {
+	for _, name := range []string{p.From, p.To} {
+		if !v.sites[name] && !v.hosts[name] {
+			v.fail(line, "there is no site and no host %q", name)
+		}
+	}
+}
+
 func (v *validator) checkSites(line int) {
 	v.site(line, v.s.Founder)
 	taken := make(map[string]string)
+	names := make(map[string]bool)
 	for _, site := range v.s.Sites {
+		if names[site.Name] || site.Name == All {
+			v.fail(line, "a site cannot be named %s: the crowd has that name, or it stands for every site", site.Name)
+		}
+		names[site.Name] = true
 		addr := site.Address.String()
 		if other, ok := taken[addr]; ok {
 			v.fail(line, "the sites %s and %s have one address, %s", other, site.Name, addr)
@@ -81,13 +98,21 @@ func (v *validator) checkSites(line int) {
 		if site.Name == v.s.Founder && site.NAT != NoNAT {
 			v.fail(line, "the founder %s is behind a NAT, so nobody could join", site.Name)
 		}
+		if site.Name == v.s.Founder && site.Outsider {
+			v.fail(line, "the founder %s is a member from the start", site.Name)
+		}
 	}
 }
 
 func (v *validator) checkTraffic(line int) {
 	taken := make(map[Pair]string)
 	for _, t := range v.s.Traffic {
-		v.pair(line, t.Flow)
+		v.ends(line, t.Flow)
+		for _, site := range v.s.Sites {
+			if site.Outsider && (site.Name == t.Flow.From || site.Name == t.Flow.To) {
+				v.fail(line, "%s has no address yet when traffic begins; expect it to be connected", site.Name)
+			}
+		}
 		for _, d := range t.Flow.Directions() {
 			if other, ok := taken[d]; ok {
 				v.fail(line, "%s and %s are both traffic %v", other, t.Name, d)
@@ -118,8 +143,14 @@ func (v *validator) checkEvent(e Event) {
 		if a.Who.RelayOf != nil {
 			v.fail(e.Line, "a relay that does not run cannot be named by its path")
 		}
+		if a.Who.GatewayOf != "" {
+			v.fail(e.Line, "a node that does not run cannot be named by the gateway that it is")
+		}
 	case TCP:
-		v.pair(e.Line, a.Flow)
+		v.ends(e.Line, a.Flow)
+		if a.Underlay {
+			v.pair(e.Line, a.Flow)
+		}
 		if (a.For == 0) == (a.Bytes == 0) {
 			v.fail(e.Line, "tcp needs one of for and bytes")
 		}
@@ -127,12 +158,18 @@ func (v *validator) checkEvent(e Event) {
 		for _, name := range a.Sites {
 			v.site(e.Line, name)
 		}
+	default:
+		v.checkMembershipEvent(e)
 	}
 }
 
 func (v *validator) who(line int, w Who) {
-	for _, name := range w.Sites {
-		v.site(line, name)
+	if w.RelayOf == nil && w.GatewayOf == "" {
+		v.group(line, w.Sites)
+	}
+	at := slices.IndexFunc(v.s.LANs, func(l LAN) bool { return l.Name == w.GatewayOf && l.Gateway.IsValid() })
+	if w.GatewayOf != "" && at < 0 {
+		v.fail(line, "there is no LAN %q with a gateway", w.GatewayOf)
 	}
 	if w.RelayOf != nil {
 		v.pair(line, *w.RelayOf)
@@ -166,12 +203,14 @@ func (v *validator) checkExpectation(x Expectation) {
 		if t, ok := v.transfer(x.Line, c.During); ok && !t.Text {
 			v.fail(x.Line, "the event %s does not carry the text: give it text: true", c.During)
 		}
+	default:
+		v.checkMembership(x)
 	}
 }
 
 // flow checks that there is traffic in every direction of the pair.
 func (v *validator) flow(line int, p Pair) {
-	v.pair(line, p)
+	v.ends(line, p)
 	for _, d := range p.Directions() {
 		found := false
 		for _, t := range v.s.Traffic {

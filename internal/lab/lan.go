@@ -1,0 +1,95 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"overlayd/internal/lab/emulator"
+	"overlayd/internal/lab/netns"
+	"overlayd/internal/lab/scenario"
+)
+
+// lanDevice is the device by which a node or a host is on its LAN.
+const lanDevice = "lan0"
+
+// addLAN connects the nodes of a LAN and its hosts by a bridge in a namespace of its own.
+//
+//	host ─lan0─┐            ┌─lan0─ node a ─wan0─
+//	host ─lan0─┴── bridge ──┴─lan0─ node b ─wan0─
+func (w *world) addLAN(l scenario.LAN, keep bool) error {
+	bridge, err := w.namespace(l.Name+"-lan", keep)
+	if err != nil {
+		return err
+	}
+	if err := bridge.AddBridge("bridge0", emulator.MTU); err != nil {
+		return err
+	}
+	plugged := 0
+	plug := func(name string, ns *netns.Namespace) error {
+		plugged++
+		port := fmt.Sprintf("port%d", plugged)
+		return errors.Join(
+			netns.Connect(ns, lanDevice, bridge, port, emulator.MTU),
+			bridge.AddPort("bridge0", port),
+			ns.AddAddress(lanDevice, netip.PrefixFrom(l.Address(name), l.Subnet.Bits())),
+		)
+	}
+	for _, name := range l.Nodes {
+		if err := plug(name, w.sites[name].host); err != nil {
+			return err
+		}
+	}
+	for _, name := range l.Hosts {
+		host, err := w.namespace(name, keep)
+		if err != nil {
+			return err
+		}
+		if err := plug(name, host); err != nil {
+			return err
+		}
+		if err := host.AddRoute(lanDevice, netns.DefaultRoute(), l.Exit()); err != nil {
+			return err
+		}
+		w.hosts[name] = host
+	}
+	return nil
+}
+
+// place is the namespace of a node or a host.
+func (w *world) place(name string) *netns.Namespace {
+	if host := w.hosts[name]; host != nil {
+		return host
+	}
+	return w.sites[name].host
+}
+
+// lanArguments are what overlayd up is told of the LAN that a node is on.
+func (t *trial) lanArguments(name string) []string {
+	l := t.scenario.LANOf(name)
+	if l == nil {
+		return nil
+	}
+	args := []string{"--subnets", l.Subnet.String()}
+	if l.Gateway.IsValid() {
+		args = append(args, "--gateway", l.Gateway.String())
+	}
+	return args
+}
+
+// gatewayOf is the node that has the gateway address of a LAN now.
+func (t *trial) gatewayOf(lan string) (string, error) {
+	for _, l := range t.scenario.LANs {
+		if l.Name != lan {
+			continue
+		}
+		for _, name := range l.Nodes {
+			has, err := t.world.sites[name].host.HasAddress(l.Gateway)
+			if err != nil || has {
+				return name, err
+			}
+		}
+		return "", fmt.Errorf("no node has the gateway address %v of %s", l.Gateway, lan)
+	}
+	return "", fmt.Errorf("there is no LAN %s", lan)
+}
