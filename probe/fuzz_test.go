@@ -64,7 +64,7 @@ func (s *script) input(now time.Time) Input {
 	case 4:
 		return SetActive{s.byte()%2 == 0}
 	case 5:
-		return ProbeNow{s.path()}
+		return ProbeNow{ID: s.path()}
 	case 6:
 		return PeerRestarted{}
 	case 7:

@@ -101,7 +101,10 @@ type (
 	// SetActive says whether data flows to or from the peer, or is about to; probes tell the peer.
 	SetActive struct{ Active bool }
 	// ProbeNow sends a few quick probes: for a new candidate, to punch a hole, or since something happened.
-	ProbeNow struct{ ID wire.PathID }
+	ProbeNow struct {
+		ID   wire.PathID
+		Once bool // one probe: where nothing flows there is no hurry
+	}
 	// PingReceived is a probe of the peer.
 	PingReceived struct {
 		On       wire.PathID // the path of ours that it came on

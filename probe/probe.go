@@ -63,7 +63,7 @@ func (p *Prober) Step(now time.Time, in Input) error {
 		p.setActive(in.Active)
 		return nil
 	case ProbeNow:
-		return p.probeNow(in.ID)
+		return p.probeNow(in)
 	case PingReceived:
 		return p.pingReceived(in)
 	case PongReceived:
@@ -187,12 +187,16 @@ func (p *Prober) setActive(active bool) {
 	p.active = active
 }
 
-func (p *Prober) probeNow(id wire.PathID) error {
-	a := p.find(id)
-	if a == nil {
-		return fmt.Errorf("path %d: %w", id, ErrUnknownPath)
+func (p *Prober) probeNow(in ProbeNow) error {
+	a := p.find(in.ID)
+	switch {
+	case a == nil:
+		return fmt.Errorf("path %d: %w", in.ID, ErrUnknownPath)
+	case in.Once:
+		p.hasten(a, a.lastSent.add(p.cfg.Quick))
+	default:
+		p.startBurst(a)
 	}
-	p.startBurst(a)
 	return nil
 }
 

@@ -62,7 +62,8 @@ func (n *Node) counters() map[string]uint64 {
 		"unknown_label": s.UnknownLabel, "ignored": s.Ignored, "events_dropped": s.EventsDropped, "no_peer": s.NoPeer,
 		"not_admitted": s.NotAdmitted, "control_refused": n.core.refused.n,
 		"circuits_relayed": uint64(len(n.core.relaying)), "paths": uint64(paths), "goroutines": uint64(runtime.NumGoroutine()),
-		"contacts": uint64(len(n.core.peers)),
+		"contacts": uint64(len(n.core.peers)), "wireguard_peers": s.DevicePeers, "over_ceiling": s.OverCeiling,
+		"out_refused": s.OutRefused, "in_refused": s.InRefused,
 	}
 }
 

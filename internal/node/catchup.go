@@ -10,7 +10,7 @@ import (
 // catchup keeps a node that was off, or alone, from dealing with somebody who was put out meanwhile: it takes no session
 // from a member before it has compared what it knows with another one, who has no reason to hide that.
 //
-//	alone ──first member met──▶ catching up ──compared with two, or 3 s, or there are no two──▶ caught up
+//	alone ──first member met──▶ catching up ──compared with two, or 1.5 s, or there are no two──▶ caught up
 //	  ▲                                                                                             │
 //	  └────────────────────────── nobody met for 30 s ──────────────────────────────────────────────┘
 //
@@ -24,7 +24,7 @@ type catchup struct {
 }
 
 const (
-	catchupFor = 3 * time.Second
+	catchupFor = 1500 * time.Millisecond
 	aloneFor   = 30 * time.Second
 )
 
@@ -83,7 +83,7 @@ func (k *catchup) holds(id wire.NodeID) bool { return !k.done && (k.with.IsZero(
 func (c *Core) met(now time.Time, p *peer) {
 	p.meeting.met = true
 	if c.catchup.meets(now) {
-		c.dirty = true
+		c.outdateAll()
 	}
 	c.step(c.members.Step(now, member.Met{Peer: p.id}))
 }

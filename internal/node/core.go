@@ -95,6 +95,7 @@ type Core struct {
 
 	networks        networks
 	networksChanged bool
+	advertisers     map[wire.NodeID]bool // members with networks behind them
 
 	endpoints []netip.AddrPort // where this node can be reached, as published
 	dirty     bool             // the forwarding table is out of date
@@ -122,11 +123,12 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 	}
 	c := &Core{
 		cfg: cfg, self: self, origin: now, random: random, box: box,
-		members:  member.NewSet(cfg.Network, cfg.Identity, cfg.Certificate, random),
-		circuits: circuit.New(self, circuit.DefaultConfig(), rand.New(readerSource{cfg.Secret})),
-		gatherer: nat.NewGatherer(gathererConfig()),
-		puncher:  nat.NewPuncher(nat.DefaultPuncherConfig()),
-		known:    make(map[wire.NodeID]member.Key), attending: make(map[wire.NodeID]time.Time),
+		members:     member.NewSet(cfg.Network, cfg.Identity, cfg.Certificate, random),
+		circuits:    circuit.New(self, circuit.DefaultConfig(), rand.New(readerSource{cfg.Secret})),
+		gatherer:    nat.NewGatherer(gathererConfig()),
+		puncher:     nat.NewPuncher(nat.DefaultPuncherConfig()),
+		advertisers: make(map[wire.NodeID]bool),
+		known:       make(map[wire.NodeID]member.Key), attending: make(map[wire.NodeID]time.Time),
 		peers:    make(map[wire.NodeID]*peer),
 		relaying: make(map[wire.CircuitID]*relayed),
 		dirty:    true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
@@ -140,6 +142,9 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 	}
 	c.step(c.circuits.Step(now, circuit.SetRelay{Allowed: c.relaysForOthers()}))
 	c.step(c.members.Step(now, member.Load{Items: stored}))
+	if own, ok := c.members.Get(c.self); ok {
+		c.endpoints = own.Record.Endpoints // until something else is found: a restart is no news
+	}
 	c.publishSelf(now)
 	if len(cfg.Configured) > 0 {
 		c.step(c.gatherer.Step(now, nat.Configured{Addrs: cfg.Configured}))
@@ -251,7 +256,7 @@ func (c *Core) tick(now time.Time) {
 		c.networksChanged = true
 	}
 	if c.catchup.tick(now) {
-		c.dirty = true
+		c.outdateAll()
 	}
 	if !now.Before(member.NextAttend(c.attended)) {
 		c.attend(now)

@@ -65,7 +65,7 @@ func (c *Core) probeEndpoint(now time.Time, p *peer, endpoint netip.AddrPort) {
 
 // tell says where this node is, or, while there is no way to say it, begins again once there is one.
 func (c *Core) tell(now time.Time, p *peer) {
-	p.meeting.untold = p.speakingPath(now) == nil
+	p.meeting.untold = p.speakingPath() == nil
 	message := wire.Endpoints{Punch: true, List: c.endpoints}
 	c.say(now, p, wire.KindEndpoints, message.Append(nil))
 }
@@ -81,8 +81,8 @@ func (c *Core) tellNow(now time.Time, p *peer) {
 
 // wantDirect begins to look for a direct path to a peer that has none.
 func (c *Core) wantDirect(now time.Time, p *peer) {
-	c.step(c.puncher.Step(now, nat.Direct{Peer: p.id, Up: p.reachable(now)}))
-	if !p.reachable(now) {
+	c.step(c.puncher.Step(now, nat.Direct{Peer: p.id, Up: p.reachable()}))
+	if !p.reachable() {
 		c.step(c.puncher.Step(now, nat.Want{Peer: p.id, Remote: p.member.Record.Endpoints}))
 	}
 }

@@ -157,8 +157,8 @@ func (c *Core) arrivedOn(now time.Time, p *peer, in Datagram) *path {
 	}
 	if !q.heard {
 		q.heard = true
-		c.dirty = true
-		c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id}))
+		c.outdate(p)
+		c.probeSoon(now, p, q)
 	}
 	return q
 }
@@ -167,7 +167,7 @@ func (c *Core) arrivedOn(now time.Time, p *peer, in Datagram) *path {
 func (c *Core) message(now time.Time, p *peer, on *path, in Datagram, frame seal.Frame) {
 	switch frame.Kind {
 	case wire.KindHello:
-		c.step(p.prober.Step(now, probe.ProbeNow{ID: on.id}))
+		c.probeSoon(now, p, on)
 	case wire.KindPing:
 		c.ping(now, p, on, in, frame.Body)
 	case wire.KindPong:
@@ -276,7 +276,7 @@ func (c *Core) sendOn(p *peer, on *path, kind wire.Kind, body []byte) {
 
 // say sends a message to the peer on whatever path speaks.
 func (c *Core) say(now time.Time, p *peer, kind wire.Kind, body []byte) {
-	c.sendOn(p, p.speakingPath(now), kind, body)
+	c.sendOn(p, p.speakingPath(), kind, body)
 }
 
 // sayDirect sends a message to a neighbour.

@@ -40,20 +40,25 @@ func (c *Core) addPath(now time.Time, p *peer, q *path, hop fwd.Hop) {
 		q.rate = probe.Idle
 	}
 	q.fwd = &fwd.Path{Peer: p.id, ID: q.id, Hop: hop, Counters: new(fwd.Counters)}
-	p.paths[q.id] = q
+	p.add(q)
 	c.step(p.prober.Step(now, probe.AddPath{ID: q.id, Counts: q.fwd.Counters, Rate: q.rate}))
-	c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id}))
+	c.probeSoon(now, p, q)
 	p.outdated = true
-	c.dirty = true
+	c.outdate(p)
 	c.touch(p)
+}
+
+// probeSoon finds out about a path: quickly, unless nothing flows.
+func (c *Core) probeSoon(now time.Time, p *peer, q *path) {
+	c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id, Once: p.use.level == idle}))
 }
 
 // removePath forgets a path; the selection moves away in the same step.
 func (c *Core) removePath(now time.Time, p *peer, q *path) {
-	delete(p.paths, q.id)
+	p.remove(q)
 	c.step(p.prober.Step(now, probe.RemovePath{ID: q.id}))
 	p.outdated = true
-	c.dirty = true
+	c.outdate(p)
 	c.touch(p)
 }
 
@@ -61,7 +66,7 @@ func (c *Core) removePath(now time.Time, p *peer, q *path) {
 func (c *Core) dropWorstDirect(now time.Time, p *peer) bool {
 	var worst *path
 	for _, q := range p.sorted() {
-		if !q.direct() || linkRank(p.state(now, q.id)) < linkRank(probe.Dead) {
+		if !q.direct() || linkRank(p.state(q.id)) < linkRank(probe.Dead) {
 			continue
 		}
 		if worst == nil || q.created.Before(worst.created) {
@@ -91,11 +96,11 @@ const candidateFor = 30 * time.Second
 
 // dropCandidates forgets endpoints that never answered, once the peer is reached at another one.
 func (c *Core) dropCandidates(now time.Time, p *peer) {
-	if !p.reachable(now) {
+	if !p.reachable() {
 		return
 	}
 	for _, q := range p.sorted() {
-		if q.direct() && now.Sub(q.created) > candidateFor && p.state(now, q.id) == probe.Candidate {
+		if q.direct() && now.Sub(q.created) > candidateFor && p.state(q.id) == probe.Candidate {
 			c.removePath(now, p, q)
 		}
 	}
@@ -132,13 +137,13 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 		From: out.From.String(), To: out.To.String(), Why: out.Why,
 	})
 	p.outdated = true
-	c.dirty = true
+	c.outdate(p)
 	if q.direct() {
-		up := p.reachable(now)
+		up := p.reachable()
 		c.step(c.circuits.Step(now, circuit.Reachable{ID: p.id, Direct: up}))
 		c.step(c.puncher.Step(now, nat.Direct{Peer: p.id, Up: up}))
 	}
-	speaking := p.speakingPath(now) != nil
+	speaking := p.speakingPath() != nil
 	switch {
 	case speaking && !p.meeting.met:
 		c.met(now, p)
@@ -148,10 +153,10 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 	if speaking {
 		c.pingReady(now, p)
 	}
-	if out.To == probe.Up && !p.reachable(now) {
+	if out.To == probe.Up && !p.reachable() {
 		c.tellNow(now, p)
 	}
-	if q.direct() && !p.reachable(now) {
+	if q.direct() && !p.reachable() {
 		c.tryEndpoints(now, p)
 		if p.use.level == active {
 			c.wantDirect(now, p)
@@ -180,7 +185,8 @@ func (c *Core) choose(now time.Time, p *peer) (any bool) {
 		any = true
 		before := p.route.Selected
 		p.route = sel.Selection
-		c.dirty, c.networksChanged = true, true
+		c.networksChanged = true
+		c.outdate(p)
 		if q := p.paths[p.route.Selected]; q != nil && before != p.route.Selected {
 			c.emit(Switched{
 				Peer: c.name(p.id), Via: c.names(q.via), Path: q.id,
@@ -314,7 +320,7 @@ func (c *Core) setLevel(now time.Time, p *peer) {
 	}
 	was := p.use.level
 	p.use.level = level
-	c.dirty = true
+	c.outdate(p)
 	c.networksChanged = c.networksChanged || len(p.member.Subnets) > 0
 	c.setRates(now, p)
 	if level != idle && was == idle {

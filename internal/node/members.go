@@ -26,7 +26,7 @@ func (c *Core) memberChanges(now time.Time) (any bool) {
 			c.memberChanged(now, out.Node)
 		case member.Synced:
 			if c.catchup.compared(out.Peer, c.members.Len()-1) {
-				c.dirty = true
+				c.outdateAll()
 			}
 		case member.Ruled:
 			c.ruled(out.Verdict)
@@ -52,10 +52,15 @@ func (c *Core) memberChanges(now time.Time) (any bool) {
 // memberChanged makes, renews or removes what a member is to us.
 func (c *Core) memberChanged(now time.Time, id wire.NodeID) {
 	c.roster = true
+	m, known := c.members.Get(id)
+	if known && len(m.Subnets) > 0 {
+		c.advertisers[id] = true
+	} else {
+		delete(c.advertisers, id)
+	}
 	if id == c.self {
 		return
 	}
-	m, known := c.members.Get(id)
 	if !known || m.Barred {
 		c.expel(now, id)
 		return
@@ -217,7 +222,7 @@ func (c *Core) reachableAdmins(now time.Time) []wire.NodeID {
 		if !p.member.Admin {
 			continue
 		}
-		if q := p.speakingPath(now); q != nil {
+		if q := p.speakingPath(); q != nil {
 			m, _ := p.prober.Measure(q.id, now)
 			rtt[id] = m.RTT
 			list = append(list, id)

@@ -39,12 +39,15 @@ type networks struct {
 // reviewNetworks chooses anew who carries what. It is called whenever members or paths have changed, and in every sweep.
 func (c *Core) reviewNetworks(now time.Time) {
 	c.networksChanged = false
+	if len(c.advertisers) == 0 && len(c.networks.told.Behind) == 0 && slices.Equal(c.networks.told.Self, c.ownAddresses()) {
+		return
+	}
 	local := c.localNetworks()
 	advertised := make(map[netip.Prefix][]member.Member)
 	behind := make(map[wire.NodeID][]netip.Prefix)
-	for _, id := range c.members.IDs() {
+	for _, id := range slices.SortedFunc(maps.Keys(c.advertisers), wire.NodeID.Compare) {
 		m, ok := c.members.Get(id)
-		if !ok || m.Barred || len(m.Subnets) == 0 || id == c.self {
+		if !ok || m.Barred || id == c.self {
 			continue
 		}
 		behind[id] = m.Subnets
@@ -163,20 +166,19 @@ func (c *Core) reach(now time.Time, id wire.NodeID) (time.Duration, bool) {
 // with the smallest identifier does.
 func (c *Core) reviewGateways(now time.Time, advertised map[netip.Prefix][]member.Member) {
 	for _, gateway := range c.cfg.Gateways {
-		hold, others := false, false
+		hold := false
 		for _, subnet := range c.localNetworks() {
 			if !subnet.Contains(gateway) {
 				continue
 			}
 			hold = true
 			for _, m := range advertised[subnet] {
-				others = true
 				if _, up := c.reach(now, m.ID); up && m.ID.Compare(c.self) < 0 {
 					hold = false
 				}
 			}
 		}
-		if hold && others && now.Sub(c.origin) < gatewayWait {
+		if hold && now.Sub(c.origin) < gatewayWait {
 			continue
 		}
 		if hold != c.networks.holding[gateway] {

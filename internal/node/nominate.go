@@ -119,7 +119,7 @@ func (c *Core) nominate(now time.Time, p *peer) {
 		p.relays.due = time.Time{}
 		return
 	}
-	speaking := p.speakingPath(now)
+	speaking := p.speakingPath()
 	if speaking != nil && now.Sub(p.relays.told) >= searchEvery {
 		p.relays.told = now
 		list := wire.Neighbors{Want: true, List: c.neighbors(now)}
@@ -145,7 +145,7 @@ func (c *Core) nominate(now time.Time, p *peer) {
 // openWanted ranks the nominated relays and opens the circuits that are missing.
 func (c *Core) openWanted(now time.Time, p *peer) {
 	p.relays.wanted = c.rank(now, p)
-	alone := p.speakingPath(now) == nil
+	alone := p.speakingPath() == nil
 	for _, via := range p.relays.wanted {
 		if p.byVia(via) != nil {
 			continue
@@ -183,7 +183,7 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 		return cmp.Or(cmp.Compare(score(a), score(b)), cmp.Compare(keyOf(a.via), keyOf(b.via)))
 	})
 	count := wantedCircuits
-	if !p.reachable(now) {
+	if !p.reachable() {
 		count++
 	}
 	var wanted [][]wire.NodeID
@@ -206,7 +206,7 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 // broken reports whether these relays were tried and do not work at present, so that others get their turn.
 func (c *Core) broken(now time.Time, p *peer, via []wire.NodeID) bool {
 	if q := p.byVia(via); q != nil {
-		return p.state(now, q.id) == probe.Dead
+		return p.state(q.id) == probe.Dead
 	}
 	a := p.relays.attempts[keyOf(via)]
 	return a != nil && a.failures > 0 && now.Before(a.notUntil)
@@ -224,7 +224,7 @@ func (c *Core) common(now time.Time, p *peer) []nominee {
 	var found []nominee
 	for _, n := range p.relays.theirs {
 		q := c.peers[n.ID]
-		if q == nil || q == p || !relays(q.member) || !q.reachable(now) {
+		if q == nil || q == p || !relays(q.member) || !q.reachable() {
 			continue
 		}
 		_, m := q.bestDirect(now)
@@ -238,7 +238,7 @@ func (c *Core) neighbors(now time.Time) []wire.Neighbor {
 	var list []wire.Neighbor
 	for _, id := range c.order {
 		q := c.peers[id]
-		if _, m := q.bestDirect(now); q.reachable(now) {
+		if _, m := q.bestDirect(now); q.reachable() {
 			list = append(list, wire.Neighbor{ID: id, RTT: m.RTT, Loss: uint8(255 * min(max(m.LossOut, m.LossIn), 1))})
 		}
 	}
@@ -293,7 +293,7 @@ func (c *Core) routeQuery(now time.Time, from *peer, q wire.RouteQuery) {
 		return
 	}
 	q.Trail = append(slices.Clone(q.Trail), c.self)
-	if target != nil && target.reachable(now) {
+	if target != nil && target.reachable() {
 		if _, m := target.bestDirect(now); now.Sub(m.LastDelivered) < freshFor {
 			c.answerQuery(now, from.id, q)
 			return

@@ -49,8 +49,10 @@ type peer struct {
 	prober   *probe.Prober
 	selector *pathselect.Selector
 	paths    map[wire.PathID]*path
+	list     []*path // the same, by number
 	lastPath wire.PathID
 	budget   *fwd.Budget
+	entry    *entry // in the forwarding table; nil: to be made anew
 	route    pathselect.Selection
 
 	use     usage
@@ -124,47 +126,54 @@ func (p *peer) answered() bool {
 	return false
 }
 
-// sorted lists the paths by number.
-func (p *peer) sorted() []*path {
-	list := make([]*path, 0, len(p.paths))
-	for _, q := range p.paths {
-		list = append(list, q)
-	}
-	slices.SortFunc(list, func(a, b *path) int { return int(a.id) - int(b.id) })
-	return list
+// sorted lists the paths by number. The list is never changed: another one takes its place.
+func (p *peer) sorted() []*path { return p.list }
+
+// add and remove keep the list of paths.
+func (p *peer) add(q *path) {
+	p.paths[q.id] = q
+	at, _ := slices.BinarySearchFunc(p.list, q.id, func(a *path, id wire.PathID) int { return int(a.id) - int(id) })
+	p.list = slices.Insert(slices.Clone(p.list), at, q)
+}
+
+func (p *peer) remove(q *path) {
+	delete(p.paths, q.id)
+	p.list = slices.DeleteFunc(slices.Clone(p.list), func(a *path) bool { return a == q })
 }
 
 // state is the state of a path, Dead for one that is gone.
-func (p *peer) state(now time.Time, id wire.PathID) probe.State {
-	if m, ok := p.prober.Measure(id, now); ok {
-		return m.State
-	}
-	return probe.Dead
+func (p *peer) state(id wire.PathID) probe.State {
+	state, _, _ := p.prober.Link(id)
+	return state
 }
 
-// bestDirect is the direct path that serves best as a link to a neighbour: up before anything else, then the shortest
+// link is the direct path that serves best as a link to a neighbour: up before anything else, then the shortest
 // round-trip time. Nil if there is none.
-func (p *peer) bestDirect(now time.Time) (best *path, m probe.Measurement) {
-	for _, q := range p.sorted() {
+func (p *peer) link() (best *path, state probe.State) {
+	var rtt time.Duration
+	for _, q := range p.list {
 		if !q.direct() {
 			continue
 		}
-		qm, ok := p.prober.Measure(q.id, now)
+		qs, qrtt, ok := p.prober.Link(q.id)
 		if !ok {
 			continue
 		}
-		if best == nil || betterLink(qm, m) {
-			best, m = q, qm
+		if better := linkRank(qs) - linkRank(state); best == nil || better < 0 || better == 0 && qrtt < rtt {
+			best, state, rtt = q, qs, qrtt
 		}
 	}
-	return best, m
+	return best, state
 }
 
-func betterLink(a, b probe.Measurement) bool {
-	if ra, rb := linkRank(a.State), linkRank(b.State); ra != rb {
-		return ra < rb
+// bestDirect is link with all that is measured of it.
+func (p *peer) bestDirect(now time.Time) (*path, probe.Measurement) {
+	q, _ := p.link()
+	if q == nil {
+		return nil, probe.Measurement{}
 	}
-	return a.RTT < b.RTT
+	m, _ := p.prober.Measure(q.id, now)
+	return q, m
 }
 
 func linkRank(s probe.State) int {
@@ -181,20 +190,20 @@ func linkRank(s probe.State) int {
 }
 
 // reachable reports whether a direct path is up.
-func (p *peer) reachable(now time.Time) bool {
-	_, m := p.bestDirect(now)
-	return m.State == probe.Up || m.State == probe.Suspect
+func (p *peer) reachable() bool {
+	_, state := p.link()
+	return state == probe.Up || state == probe.Suspect
 }
 
 // speakingPath is the path for control messages: the selected one, or else any that may work. Nil if there is none.
-func (p *peer) speakingPath(now time.Time) *path {
-	if q := p.paths[p.route.Selected]; q != nil && p.state(now, q.id) == probe.Up {
+func (p *peer) speakingPath() *path {
+	if q := p.paths[p.route.Selected]; q != nil && p.state(q.id) == probe.Up {
 		return q
 	}
 	var best *path
 	rank := linkRank(probe.Dead)
 	for _, q := range p.sorted() {
-		if r := linkRank(p.state(now, q.id)); r < rank {
+		if r := linkRank(p.state(q.id)); r < rank {
 			best, rank = q, r
 		}
 	}

@@ -48,7 +48,7 @@ func (c *Core) Ping(now time.Time, to wire.NodeID, via []wire.NodeID, chosen boo
 	var q *path
 	switch {
 	case !chosen:
-		if q = p.speakingPath(now); q == nil {
+		if q = p.speakingPath(); q == nil {
 			c.wake(now, p)
 			r.any = true
 		}
@@ -107,7 +107,7 @@ func (c *Core) pingReady(now time.Time, p *peer) {
 	for _, id := range sortedKeys(c.pings.out) {
 		if r := c.pings.out[id]; r.any && r.peer == p.id {
 			r.any = false
-			c.sendPing(now, p, p.speakingPath(now), id)
+			c.sendPing(now, p, p.speakingPath(), id)
 		}
 	}
 }

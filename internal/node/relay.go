@@ -111,7 +111,7 @@ func (c *Core) circuitClosed(now time.Time, id wire.NodeID, circuitID wire.Circu
 // known one: probes find out.
 func (c *Core) hopTo(now time.Time, neighbor wire.NodeID, label wire.Label) fwd.Hop {
 	if p := c.peers[neighbor]; p != nil {
-		if q, _ := p.bestDirect(now); q != nil {
+		if q, _ := p.link(); q != nil {
 			hop := q.fwd.Hop
 			hop.Label = label
 			return hop

@@ -31,20 +31,69 @@ func (c *Core) table(now time.Time) *fwd.Table {
 	return t
 }
 
+// entry is what one peer adds to the table. It is kept while nothing changes, since a busy node builds many tables; not
+// that of a peer with circuits, whose hops depend on other peers.
+type entry struct {
+	route   *fwd.Route
+	sources []source
+	labels  []label
+}
+
+type source struct {
+	at   netip.AddrPort
+	path *fwd.Path
+}
+
+type label struct {
+	receive wire.Label
+	entry   fwd.Entry
+}
+
+// outdate notes that what a peer adds to the table has changed.
+func (c *Core) outdate(p *peer) {
+	p.entry = nil
+	c.dirty = true
+}
+
+func (c *Core) outdateAll() {
+	for _, p := range c.peers {
+		c.outdate(p)
+	}
+	c.dirty = true
+}
+
 // enterPeer enters the routes to one peer and the ways in from it.
 func (c *Core) enterPeer(now time.Time, t *fwd.Table, p *peer) {
+	e := p.entry
+	if e == nil {
+		e = c.makeEntry(now, p)
+		if len(e.labels) == 0 {
+			p.entry = e
+		}
+	}
+	for _, s := range e.sources {
+		t.Sources[s.at] = s.path
+	}
+	for _, l := range e.labels {
+		t.Labels[l.receive] = l.entry
+	}
+	t.Routes[p.id] = e.route
+}
+
+func (c *Core) makeEntry(now time.Time, p *peer) *entry {
 	route := &fwd.Route{Budget: p.budget, Awake: p.use.level == active, Held: c.catchup.holds(p.id)}
+	e := &entry{route: route}
 	var candidates []*fwd.Path
 	for _, q := range p.sorted() {
 		if q.direct() {
 			if q.heard {
-				t.Sources[q.endpoint] = q.fwd
+				e.sources = append(e.sources, source{q.endpoint, q.fwd})
 			}
 		} else {
 			c.renewHop(now, q)
-			t.Labels[q.receive] = fwd.Entry{From: q.firstHop, Path: q.fwd}
+			e.labels = append(e.labels, label{q.receive, fwd.Entry{From: q.firstHop, Path: q.fwd}})
 		}
-		switch p.state(now, q.id) {
+		switch p.state(q.id) {
 		case probe.Up, probe.Suspect:
 			route.All = append(route.All, q.fwd)
 		default:
@@ -60,7 +109,7 @@ func (c *Core) enterPeer(now time.Time, t *fwd.Table, p *peer) {
 	if len(route.All) == 0 {
 		route.All = candidates
 	}
-	t.Routes[p.id] = route
+	return e
 }
 
 // renewHop follows the first hop of a circuit to the address at which that neighbour is reached best now.

@@ -34,6 +34,7 @@ func (n *Net) Found() *Founder {
 	must(err)
 	network, err := member.NewNetwork(root, "simulated", netip.MustParsePrefix("10.71.0.0/16"), n.now)
 	must(err)
+	network.Remember()
 	return &Founder{net: n, root: root, Network: network, random: random}
 }
 
@@ -195,6 +196,8 @@ func (h *Host) step(in node.Input) {
 			h.table = out.Table
 		case node.SaveMembers:
 			h.saved = out.Items
+		case node.SaveMembership:
+			h.cfg.Certificate = out.Certificate
 		case node.Switched:
 			h.Switches = append(h.Switches, Switch{At: h.net.Now(), Peer: out.Peer, Via: out.Via, Reason: out.Reason})
 		}
