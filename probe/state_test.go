@@ -273,7 +273,7 @@ func TestProbeNowIsAShortBurst(t *testing.T) {
 	r.up(5*time.Second, Recent)
 	take[SendPing](r)
 	r.step(ProbeNow{ID: 1})
-	r.step(ProbeNow{1})
+	r.step(ProbeNow{ID: 1})
 	r.run(r.now+200*ms, r.answer)
 	if n := len(take[SendPing](r)); n < 4 || n > 5 {
 		t.Errorf("%d probes", n)
