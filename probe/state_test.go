@@ -293,7 +293,7 @@ func TestBadInputsAreRefused(t *testing.T) {
 		{SetRate{ID: 1, Rate: 9}, ErrInput},
 		{SetRate{ID: 2}, ErrUnknownPath},
 		{RemovePath{2}, ErrUnknownPath},
-		{ProbeNow{2}, ErrUnknownPath},
+		{ProbeNow{ID: 2}, ErrUnknownPath},
 		{PingReceived{On: 2}, ErrUnknownPath},
 		{nil, ErrInput},
 	} {
