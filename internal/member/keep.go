@@ -19,6 +19,9 @@ func (s *Set) put(it *item) {
 		if c := s.issued(it.id); c != nil && !s.needed(c) {
 			s.shelves[KindCertificate].remove(it.id)
 		}
+		if it.id == s.self {
+			s.recertified(it.record.Certificate) // of which a crash may have kept no more than this
+		}
 		s.settle(it.id)
 		s.emit(Changed{Node: it.id})
 	case KindCertificate:

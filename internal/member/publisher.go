@@ -37,7 +37,7 @@ func (s *Set) publish(st Statement) error {
 
 // recertified makes a new certificate this node's own. The record that is signed under it next replaces the item.
 func (s *Set) recertified(c *Certificate) {
-	if c.Serial <= s.cert.Serial {
+	if c.Serial <= s.cert.Serial && (c.sameRaw(s.cert.raw) || s.believes(s.cert) || !s.believes(c)) {
 		return
 	}
 	s.cert, s.own.pending = c, s.own.has
