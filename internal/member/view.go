@@ -65,16 +65,22 @@ func (s *Set) NameOnce(id wire.NodeID) string {
 	if name := s.Name(id); name != "" {
 		return name
 	}
-	for _, kind := range []Kind{KindCertificate, KindRecord} {
-		switch it := s.exiles[place{kind, id}]; {
-		case it == nil:
-		case it.certificate != nil:
-			return it.certificate.Name
-		default:
-			return it.record.Certificate.Name
-		}
+	if c := s.exiled(id); c != nil {
+		return c.Name
 	}
 	return ""
+}
+
+// exiled is the last certificate of a node that is out, if it is remembered; otherwise nil.
+func (s *Set) exiled(id wire.NodeID) *Certificate {
+	var last *Certificate
+	if it := s.exiles[place{KindRecord, id}]; it != nil {
+		last = it.record.Certificate
+	}
+	if it := s.exiles[place{KindCertificate, id}]; it != nil && (last == nil || it.certificate.Serial > last.Serial) {
+		last = it.certificate
+	}
+	return last
 }
 
 // ByName is the node that has the name, whether it has come or not.
