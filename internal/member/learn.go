@@ -119,6 +119,9 @@ func (s *Set) timely(now time.Time, it *item) error {
 	switch it.kind {
 	case KindRecord:
 		c := it.record.Certificate
+		if c.Serial > micros(now.Add(tooEarly)) || it.sequence > micros(now.Add(recordTooEarly)) {
+			return fmt.Errorf("record: %w", ErrExpired)
+		}
 		if other := s.issued(it.id); other != nil && other.Serial > c.Serial {
 			c = other
 		}
@@ -134,7 +137,8 @@ func (s *Set) timely(now time.Time, it *item) error {
 			return fmt.Errorf("verdict: %w", ErrExpired)
 		}
 	case KindInvitation:
-		if it.expired(now.Add(ClockTolerance)) {
+		longest := now.Add(MaxInvitationTTL + tooEarly)
+		if it.expired(now.Add(ClockTolerance)) || it.sequence > micros(now.Add(tooEarly)) || it.invitation.Expiry.After(longest) {
 			return fmt.Errorf("invitation: %w", ErrExpired)
 		}
 	}

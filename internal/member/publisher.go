@@ -100,7 +100,10 @@ func (s *Set) runOwn(now time.Time) {
 			return
 		}
 	}
-	sequence := max(micros(now), p.above+1)
+	sequence := micros(now)
+	if p.above < micros(now.Add(recordTooEarly)) { // otherwise nobody believes it, and the clock has been put right
+		sequence = max(sequence, p.above+1)
+	}
 	r, err := SignRecord(s.id, s.cert, sequence, statement)
 	if err != nil {
 		p.next = now.Add(publishEvery) // publish has tried the same statement, under an earlier certificate
