@@ -1,6 +1,7 @@
 package member
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 
@@ -128,13 +129,14 @@ func (s *Set) Outs() []*Verdict {
 	return list
 }
 
-// Digest is a hash of the whole set: two nodes that have the same one know the same.
+// Digest is a hash of the whole set: two nodes that have the same one know the same. The sums of the kinds are hashed, so
+// that nobody can make up for a verdict that is missing with records of its own.
 func (s *Set) Digest() uint64 {
-	var h uint64
-	for _, kind := range kinds {
-		h ^= s.shelves[kind].sum
+	var sums [8 * len(kinds)]byte
+	for i, kind := range kinds {
+		binary.BigEndian.PutUint64(sums[8*i:], s.shelves[kind].sum)
 	}
-	return h
+	return binary.BigEndian.Uint64(hash("overlayd set v1", sums[:]))
 }
 
 // Stored are all items in the form that Load takes, sorted by kind and identifier, and those kept aside.
