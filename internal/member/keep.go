@@ -71,7 +71,7 @@ func (s *Set) settle(id wire.NodeID) {
 		c = other
 	}
 	before := s.inForce[id]
-	if c == before {
+	if c == before || (c != nil && before.sameRaw(c.raw)) { // a record brings along what was issued
 		return
 	}
 	if before != nil {
