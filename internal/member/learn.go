@@ -10,8 +10,11 @@ import (
 	"overlayd/internal/wire"
 )
 
-// load takes stored items; the own record among them tells which sequence was the last.
+// load takes stored items; the own record among them tells which sequence was the last. If the own certificate is not
+// valid at now, it is rather the clock that is wrong, as on a machine without one: whatever was stored is taken.
 func (s *Set) load(now time.Time, stored [][]byte) {
+	s.loading = !s.cert.ValidAt(now)
+	defer func() { s.loading = false }()
 	items := make([]Item, 0, len(stored))
 	for _, b := range stored {
 		if it, err := ParseStored(b); err == nil {
@@ -116,6 +119,9 @@ func (s *Set) room(h header, old *item) error {
 
 // timely says that an item is not valid at this time; nil if it is.
 func (s *Set) timely(now time.Time, it *item) error {
+	if s.loading {
+		return nil
+	}
 	switch it.kind {
 	case KindRecord:
 		c := it.record.Certificate
