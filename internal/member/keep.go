@@ -61,8 +61,9 @@ func (s *Set) rule(v *Verdict) {
 	s.emit(Changed{Node: v.Target})
 }
 
-// settle finds which certificate of a node is in force, and lets it claim what it says.
-func (s *Set) settle(id wire.NodeID) {
+// settle finds which certificate of a node is in force, and lets it claim what it says. It reports whether another one is
+// than before.
+func (s *Set) settle(id wire.NodeID) bool {
 	var c *Certificate
 	if r := s.record(id); r != nil && s.believes(r.Certificate) {
 		c = r.Certificate
@@ -72,17 +73,18 @@ func (s *Set) settle(id wire.NodeID) {
 	}
 	before := s.inForce[id]
 	if c == before || (c != nil && before.sameRaw(c.raw)) { // a record brings along what was issued
-		return
+		return false
 	}
 	if before != nil {
 		s.unclaim(before)
 	}
 	if c == nil {
 		delete(s.inForce, id)
-		return
+		return true
 	}
 	s.inForce[id] = c
 	s.claim(c)
+	return true
 }
 
 // discard takes an item out of the set. It may come back in another version.

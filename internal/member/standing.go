@@ -176,7 +176,9 @@ func (s *Set) judge(now time.Time) {
 	}
 	for _, kind := range []Kind{KindRecord, KindCertificate} {
 		for _, id := range s.shelves[kind].order {
-			s.settle(id)
+			if s.settle(id) {
+				s.emit(Changed{Node: id})
+			}
 		}
 	}
 	for _, place := range sortedPlaces(s.exiles) {
