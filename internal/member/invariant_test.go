@@ -15,7 +15,7 @@ func (w *world) consistent(s *Set) {
 		shelf := s.shelves[kind]
 		var sum uint64
 		for id, it := range shelf.items {
-			sum ^= it.header.mark()
+			sum ^= it.mark
 			if it.kind != kind || it.id != id {
 				w.Fatalf("an item of kind %d in the place of %d", it.kind, kind)
 			}
