@@ -1,6 +1,7 @@
 package member
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -32,7 +33,7 @@ func (g *Registrar) admit(now time.Time, i *Invitation, b *requestBody) (replyBo
 	if known != nil { // it lost its certificate and keeps its place
 		want.IPv4, want.NotBefore, want.Serial = known.IPv4, known.NotBefore, max(want.Serial, known.Serial+1)
 	} else {
-		addr, err := g.freeAddress()
+		addr, err := g.freeAddress(nil)
 		if err != nil {
 			return replyBody{Status: statusFull}, nil
 		}
@@ -83,10 +84,10 @@ func (g *Registrar) grant(newcomer []byte, c *Certificate) replyBody {
 }
 
 // freeAddress is an IPv4 address for a newcomer. Every admin begins in a block of its own, so that two of them on two
-// sides of a partition hand out different ones; who holds the root key begins with the first.
-func (g *Registrar) freeAddress() (netip.Addr, error) {
+// sides of a partition hand out different ones; who holds the root key begins with the first. Those given are handed out already, and not in the set yet.
+func (g *Registrar) freeAddress(given map[netip.Addr]bool) (netip.Addr, error) {
 	prefix := g.set.network.Prefix
-	taken := func(a netip.Addr) bool { _, taken := g.set.ByIPv4(a); return taken }
+	taken := func(a netip.Addr) bool { _, taken := g.set.ByIPv4(a); return taken || given[a] }
 	if g.root == nil {
 		if start, ok := blockOf(prefix, g.set.self); ok {
 			for a := start; usable(prefix, a); a = a.Next() {
@@ -119,8 +120,10 @@ func blockOf(prefix netip.Prefix, id wire.NodeID) (netip.Addr, bool) {
 }
 
 const (
-	// attendEvery is how often a Registrar looks for what it should sign without being asked.
+	// attendEvery is how often a Registrar looks for what it should sign without being asked, and attendMost how much it
+	// signs at once, so that a network that was enrolled in a day is not renewed in a second.
 	attendEvery = time.Minute
+	attendMost  = 64
 
 	// attendYield is how much longer each admin waits than the one before it, so that one of them signs and not all.
 	attendYield = 10 * time.Minute
@@ -134,6 +137,8 @@ func (g *Registrar) Attend(now time.Time, since map[wire.NodeID]time.Time) []Ite
 		clear(since)
 		return nil
 	}
+	maps.DeleteFunc(since, func(id wire.NodeID, _ time.Time) bool { return g.set.certificate(id) == nil })
+	admins, given := g.otherAdmins(), make(map[netip.Addr]bool)
 	var items []Item
 	for _, id := range g.set.holders() {
 		c := g.set.certificate(id)
@@ -149,11 +154,11 @@ func (g *Registrar) Attend(now time.Time, since map[wire.NodeID]time.Time) []Ite
 		if !mend {
 			yield = attendYield
 		}
-		if now.Sub(since[id]) < yield*time.Duration(g.turn(id)) {
+		if len(items) == attendMost || now.Sub(since[id]) < yield*time.Duration(g.turn(id, admins)) {
 			continue
 		}
 		changed := *c
-		if mend && !g.mend(&changed) {
+		if mend && !g.mend(&changed, given) {
 			continue
 		}
 		if more, err := g.reissue(now, changed, validityOf(c)); err == nil {
@@ -190,7 +195,7 @@ func (g *Registrar) mendable(c *Certificate) bool {
 }
 
 // mend finds another name or address.
-func (g *Registrar) mend(c *Certificate) bool {
+func (g *Registrar) mend(c *Certificate, given map[netip.Addr]bool) bool {
 	holder := g.set.certificate(c.Node)
 	if first(g.set.names[c.Name]) != holder {
 		suffix := "-" + c.Node.Short()[:4]
@@ -201,21 +206,28 @@ func (g *Registrar) mend(c *Certificate) bool {
 		c.Name = name
 	}
 	if first(g.set.addrs[c.IPv4]) != holder {
-		addr, err := g.freeAddress()
+		addr, err := g.freeAddress(given)
 		if err != nil {
 			return false
 		}
-		c.IPv4 = addr
+		c.IPv4, given[addr] = addr, true
 	}
 	return true
 }
 
+// otherAdmins are the admins but this node.
+func (g *Registrar) otherAdmins() []wire.NodeID {
+	return slices.DeleteFunc(slices.Clone(g.set.IDs()), func(id wire.NodeID) bool {
+		return id == g.set.self || !g.set.IsAdmin(id)
+	})
+}
+
 // turn is the place of this node among the admins for a node: the first one signs, the others only if it does not.
-func (g *Registrar) turn(id wire.NodeID) int {
+func (g *Registrar) turn(id wire.NodeID, others []wire.NodeID) int {
 	rank := func(admin wire.NodeID) string { return string(hash("overlayd turn v1", admin[:], id[:])) }
 	own, place := rank(g.set.self), 0
-	for _, other := range g.set.IDs() {
-		if other != g.set.self && g.set.IsAdmin(other) && rank(other) < own {
+	for _, other := range others {
+		if rank(other) < own {
 			place++
 		}
 	}

@@ -116,11 +116,14 @@ func (s *Set) Conflicts() []Conflict {
 	return list
 }
 
-// holders are the nodes that have a certificate, sorted, whether they have come or not.
+// holders are the nodes that have a certificate in force, sorted, whether they have come or not.
 func (s *Set) holders() []wire.NodeID {
-	list := slices.Concat(s.shelves[KindRecord].order, s.shelves[KindCertificate].order)
+	list := make([]wire.NodeID, 0, len(s.inForce))
+	for id := range s.inForce {
+		list = append(list, id)
+	}
 	slices.SortFunc(list, wire.NodeID.Compare)
-	return slices.Compact(list)
+	return list
 }
 
 func insert(list []*Certificate, c *Certificate) []*Certificate {

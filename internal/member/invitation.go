@@ -88,7 +88,7 @@ func parseInvitation(raw []byte) (*Invitation, envelope, invitationPayload, erro
 		p.Sequence == 0 || p.Sequence > maxSequence {
 		return nil, e, p, fmt.Errorf("%w: invitation", ErrMalformed)
 	}
-	if p.Name != "" && ValidName(p.Name) != nil {
+	if TokenID(p.ID).IsZero() || (p.Name != "" && ValidName(p.Name) != nil) {
 		return nil, e, p, fmt.Errorf("%w: invitation", ErrMalformed)
 	}
 	subnets, err := decodePrefixes(p.Subnets, MaxSubnets)

@@ -19,6 +19,9 @@ func (s *Set) put(it *item) {
 		if c := s.issued(it.id); c != nil && !s.needed(c) {
 			s.shelves[KindCertificate].remove(it.id)
 		}
+		if it.id == s.self {
+			s.recertified(it.record.Certificate) // of which a crash may have kept no more than this
+		}
 		s.settle(it.id)
 		s.emit(Changed{Node: it.id})
 	case KindCertificate:
@@ -58,8 +61,9 @@ func (s *Set) rule(v *Verdict) {
 	s.emit(Changed{Node: v.Target})
 }
 
-// settle finds which certificate of a node is in force, and lets it claim what it says.
-func (s *Set) settle(id wire.NodeID) {
+// settle finds which certificate of a node is in force, and lets it claim what it says. It reports whether another one is
+// than before.
+func (s *Set) settle(id wire.NodeID) bool {
 	var c *Certificate
 	if r := s.record(id); r != nil && s.believes(r.Certificate) {
 		c = r.Certificate
@@ -68,18 +72,19 @@ func (s *Set) settle(id wire.NodeID) {
 		c = other
 	}
 	before := s.inForce[id]
-	if c == before {
-		return
+	if c == before || (c != nil && before.sameRaw(c.raw)) { // a record brings along what was issued
+		return false
 	}
 	if before != nil {
 		s.unclaim(before)
 	}
 	if c == nil {
 		delete(s.inForce, id)
-		return
+		return true
 	}
 	s.inForce[id] = c
 	s.claim(c)
+	return true
 }
 
 // discard takes an item out of the set. It may come back in another version.

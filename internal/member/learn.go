@@ -10,8 +10,11 @@ import (
 	"overlayd/internal/wire"
 )
 
-// load takes stored items; the own record among them tells which sequence was the last.
+// load takes stored items; the own record among them tells which sequence was the last. If the own certificate is not
+// valid at now, it is rather the clock that is wrong, as on a machine without one: whatever was stored is taken.
 func (s *Set) load(now time.Time, stored [][]byte) {
+	s.loading = !s.cert.ValidAt(now)
+	defer func() { s.loading = false }()
 	items := make([]Item, 0, len(stored))
 	for _, b := range stored {
 		if it, err := ParseStored(b); err == nil {
@@ -116,9 +119,15 @@ func (s *Set) room(h header, old *item) error {
 
 // timely says that an item is not valid at this time; nil if it is.
 func (s *Set) timely(now time.Time, it *item) error {
+	if s.loading {
+		return nil
+	}
 	switch it.kind {
 	case KindRecord:
 		c := it.record.Certificate
+		if c.Serial > micros(now.Add(tooEarly)) || it.sequence > micros(now.Add(recordTooEarly)) {
+			return fmt.Errorf("record: %w", ErrExpired)
+		}
 		if other := s.issued(it.id); other != nil && other.Serial > c.Serial {
 			c = other
 		}
@@ -134,7 +143,8 @@ func (s *Set) timely(now time.Time, it *item) error {
 			return fmt.Errorf("verdict: %w", ErrExpired)
 		}
 	case KindInvitation:
-		if it.expired(now.Add(ClockTolerance)) {
+		longest := now.Add(MaxInvitationTTL + tooEarly)
+		if it.expired(now.Add(ClockTolerance)) || it.sequence > micros(now.Add(tooEarly)) || it.invitation.Expiry.After(longest) {
 			return fmt.Errorf("invitation: %w", ErrExpired)
 		}
 	}
@@ -161,5 +171,5 @@ func (s *Set) share(it, old *item) error {
 // needed reports whether a certificate says more than the record of its node.
 func (s *Set) needed(c *Certificate) bool {
 	r := s.record(c.Node)
-	return r == nil || r.Certificate.Serial < c.Serial
+	return r == nil || r.Certificate.Serial < c.Serial || !s.believes(r.Certificate)
 }

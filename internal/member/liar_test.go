@@ -53,7 +53,7 @@ func (l *liar) record() []byte {
 		r, err := SignRecord(l.node.id, l.node.cert, sequence, st)
 		if err == nil {
 			raw = r.Raw()
-			l.signed[string(raw)] = true
+			l.signed[must(peek(KindRecord, raw)).mark()] = true
 		}
 	}
 	return raw

@@ -37,7 +37,7 @@ func (s *Set) publish(st Statement) error {
 
 // recertified makes a new certificate this node's own. The record that is signed under it next replaces the item.
 func (s *Set) recertified(c *Certificate) {
-	if c.Serial <= s.cert.Serial {
+	if c.Serial <= s.cert.Serial && (c.sameRaw(s.cert.raw) || s.believes(s.cert) || !s.believes(c)) {
 		return
 	}
 	s.cert, s.own.pending = c, s.own.has
@@ -100,7 +100,10 @@ func (s *Set) runOwn(now time.Time) {
 			return
 		}
 	}
-	sequence := max(micros(now), p.above+1)
+	sequence := micros(now)
+	if p.above < micros(now.Add(recordTooEarly)) { // otherwise nobody believes it, and the clock has been put right
+		sequence = max(sequence, p.above+1)
+	}
 	r, err := SignRecord(s.id, s.cert, sequence, statement)
 	if err != nil {
 		p.next = now.Add(publishEvery) // publish has tried the same statement, under an earlier certificate

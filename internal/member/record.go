@@ -23,6 +23,10 @@ const (
 	maxLabelKey   = 16
 	maxLabelValue = 32
 	maxSequence   = 1 << 62
+
+	// recordTooEarly is how far ahead of the clock a record may be dated: one from a clock that was years ahead would say
+	// for years that its node is there.
+	recordTooEarly = 24 * time.Hour
 )
 
 // Consent says whether a node relays for others.

@@ -182,8 +182,8 @@ func (g *Registrar) Revoke(now time.Time, target wire.NodeID, annul bool) ([]Ite
 		return nil, ErrNotRoot
 	case target == g.set.self:
 		return nil, ErrSelf
-	case g.set.out(target) && (g.root == nil || !annul):
-		return nil, ErrIsOut
+	case g.set.out(target) && (g.root == nil || (!annul && g.set.struck(target))):
+		return nil, ErrIsOut // whom an admin has put out, the root can still strike
 	}
 	return g.demote(now, target, Out, annul)
 }
@@ -252,21 +252,11 @@ func (g *Registrar) Reinstate(now time.Time, target wire.NodeID) ([]Item, error)
 	case !g.set.out(target):
 		return nil, ErrNotOut
 	}
-	rank := Ordinary
-	for _, kind := range []Kind{KindRecord, KindCertificate} {
-		it := g.set.exiles[place{kind, target}]
-		if it == nil {
-			continue
-		}
-		c := it.certificate
-		if it.record != nil {
-			c = it.record.Certificate
-		}
-		if c.Issuer.IsZero() && c.Capabilities.Has(Admin) {
-			rank = AsAdmin
-		}
+	rank, stay := Ordinary, g.broughtBy(target)
+	if c := g.set.exiled(target); c != nil && c.rootMadeAdmin() {
+		rank, stay = AsAdmin, nil
 	}
-	return g.rule(now, target, rank, nil)
+	return g.rule(now, target, rank, stay)
 }
 
 // Grant makes a member an admin. It needs the root key.

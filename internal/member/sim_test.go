@@ -27,7 +27,8 @@ type sim struct {
 	loss, duplicate float64
 	skew            time.Duration        // clocks are wrong by up to so much
 	side            func(n *simNode) int // nodes of different sides do not reach each other
-	signed          map[string]bool      // every record that a node signed itself
+	signed          map[uint64]bool      // marks of all items that somebody signed who may
+	strict          bool                 // all that is true of a set is checked after every step
 	bytes, frames   int
 	refused         int // messages that a set did not like
 }
@@ -39,6 +40,19 @@ type simNode struct {
 	set  *Set
 	met  map[wire.NodeID]bool
 	skew time.Duration // of its clock
+
+	registrar *Registrar
+	since     map[wire.NodeID]time.Time
+	saved     [][]byte     // what a crash leaves
+	kept      *Certificate // the same
+	down      bool
+	checked   [4]uint64 // the state that was found in order
+}
+
+// state changes with everything that the invariants are about.
+func (n *simNode) state() [4]uint64 {
+	x := n.set
+	return [4]uint64{x.Digest(), uint64(len(x.exiles)), uint64(len(x.sync.order)), uint64(len(x.inForce))}
 }
 
 type event struct {
@@ -63,10 +77,10 @@ func (e *events) Pop() any {
 
 func newSim(t testing.TB, seed uint64, nodes int) *sim {
 	t.Helper()
-	t.Logf("seed %d", seed)
+	t.Logf("seed %d; again: go test ./internal/member -run '%s$'", seed, t.Name())
 	s := &sim{
 		TB: t, world: newWorld(t, seed), now: start, rand: rand.New(rand.NewPCG(seed, 1)),
-		index: make(map[wire.NodeID]*simNode), signed: make(map[string]bool),
+		index: make(map[wire.NodeID]*simNode), signed: make(map[uint64]bool),
 		side: func(*simNode) int { return 0 },
 	}
 	s.grow(nodes)
@@ -88,7 +102,11 @@ func (s *sim) add(name string, adjust func(*Certificate)) *simNode {
 		n.skew = time.Duration(s.rand.Int64N(int64(2*s.skew))) - s.skew
 	}
 	n.cert = s.enrol(n.id, name, adjust)
+	s.signed[must(peek(KindCertificate, n.cert.raw)).mark()] = true
+	s.signed[must(peek(KindSettings, s.net.raw)).mark()] = true
 	n.set = NewSet(s.net, n.id, n.cert, rand.New(rand.NewPCG(s.rand.Uint64(), 2)))
+	n.kept, n.since = n.cert, make(map[wire.NodeID]time.Time)
+	n.registrar = NewRegistrar(n.set, n.id, nil, s.world.random)
 	s.nodes = append(s.nodes, n)
 	s.index[n.id.ID()] = n
 	s.publish(n, 1)
@@ -118,28 +136,66 @@ func (s *sim) at(d time.Duration, do func()) {
 
 // step feeds one input to a node and carries out what comes of it.
 func (s *sim) step(n *simNode, in Input) {
+	if n.down {
+		return
+	}
 	if err := n.set.Step(s.now.Add(n.skew), in); err != nil {
 		s.refused++
 	}
-	if own, ok := n.set.Get(n.id.ID()); ok {
-		s.signed[string(own.Record.Raw())] = true
+	if own := n.set.shelves[KindRecord].items[n.id.ID()]; own != nil {
+		s.signed[own.mark] = true
+	}
+	if state := n.state(); s.strict && state != n.checked {
+		n.checked = state
+		s.consistent(n.set)
+		s.entitled(n)
 	}
 	for _, out := range n.set.Drain(nil) {
 		switch out := out.(type) {
 		case Send:
 			s.carry(n, out)
 		case Changed:
-			if other := s.index[out.Node]; other != nil && other != n {
+			if _, known := n.set.Get(out.Node); !known {
+				delete(n.met, out.Node)
+			} else if other := s.index[out.Node]; other != nil && other != n {
 				s.at(time.Duration(s.rand.IntN(200))*time.Millisecond, func() { s.meet(n, other) })
+			}
+		case Save:
+			n.saved, n.kept = out.Items, n.set.Certificate()
+		}
+	}
+}
+
+// entitled holds the invariant that nothing is in a set that nobody signed who may.
+func (s *sim) entitled(n *simNode) {
+	s.Helper()
+	for _, kind := range kinds {
+		for _, it := range n.set.shelves[kind].items {
+			if !s.signed[it.mark] {
+				s.Fatalf("node %d has an item of kind %d that nobody signed who may", n.n, kind)
 			}
 		}
 	}
 }
 
+// enact has a node learn what it has signed.
+func (s *sim) enact(n *simNode, items []Item, err error) bool {
+	if err != nil {
+		return false
+	}
+	for _, it := range items {
+		if h, err := peek(it.Kind, it.Raw); err == nil {
+			s.signed[h.mark()] = true
+		}
+	}
+	s.step(n, Learn{items})
+	return true
+}
+
 func (s *sim) reach(a, b *simNode) bool { return s.side(a) == s.side(b) }
 
 func (s *sim) meet(a, b *simNode) {
-	if s.reach(a, b) && !a.met[b.id.ID()] {
+	if _, known := a.set.Get(b.id.ID()); known && s.reach(a, b) && !a.met[b.id.ID()] {
 		a.met[b.id.ID()] = true
 		s.step(a, Met{b.id.ID()})
 	}
@@ -195,14 +251,16 @@ func (s *sim) run(d time.Duration) {
 	for {
 		next, tick := end, (*simNode)(nil)
 		for _, n := range s.nodes {
-			if at, ok := n.set.NextDeadline(); ok && at.Add(-n.skew).Before(next) {
+			if at, ok := n.set.NextDeadline(); ok && !n.down && at.Add(-n.skew).Before(next) {
 				next, tick = at.Add(-n.skew), n
 			}
 		}
 		switch {
 		case len(s.queue) > 0 && !s.queue[0].at.After(next):
 			e := heap.Pop(&s.queue).(event)
-			s.now = e.at
+			if e.at.After(s.now) { // not what was due while all of them slept
+				s.now = e.at
+			}
 			e.do()
 		case tick != nil:
 			if next.After(s.now) {
@@ -250,20 +308,11 @@ func (s *sim) converge(limit time.Duration, size int, f func(n *simNode) bool) t
 		}
 		s.run(100 * time.Millisecond)
 	}
-	s.checkSigned()
-	return s.now.Sub(begin)
-}
-
-// checkSigned holds the invariant that no record was changed but by its signer.
-func (s *sim) checkSigned() {
-	s.Helper()
 	for _, n := range s.nodes {
-		for _, raw := range records(n.set) {
-			if !s.signed[string(raw)] {
-				s.Fatalf("node %d has a record that nobody signed", n.n)
-			}
-		}
+		s.entitled(n)
+		s.consistent(n.set)
 	}
+	return s.now.Sub(begin)
 }
 
 func everybody(*simNode) bool { return true }

@@ -174,8 +174,12 @@ func (s *Set) judge(now time.Time) {
 			}
 		}
 	}
-	for _, id := range s.holders() {
-		s.settle(id)
+	for _, kind := range []Kind{KindRecord, KindCertificate} {
+		for _, id := range s.shelves[kind].order {
+			if s.settle(id) {
+				s.emit(Changed{Node: id})
+			}
+		}
 	}
 	for _, place := range sortedPlaces(s.exiles) {
 		it := s.exiles[place]

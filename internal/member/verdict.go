@@ -26,7 +26,7 @@ const (
 	verdictFor = AdminValidity + 2*Validity
 	leftFor    = 2 * Validity
 
-	// tooEarly is how far ahead of the clock a verdict or a certificate may be dated.
+	// tooEarly is how far ahead of the clock a verdict, a certificate or an invitation may be dated.
 	tooEarly = time.Hour
 
 	maxVerdictParts = (MaxMembers + keepsAPart - 1) / keepsAPart

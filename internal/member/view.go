@@ -1,6 +1,7 @@
 package member
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
 
@@ -65,16 +66,22 @@ func (s *Set) NameOnce(id wire.NodeID) string {
 	if name := s.Name(id); name != "" {
 		return name
 	}
-	for _, kind := range []Kind{KindCertificate, KindRecord} {
-		switch it := s.exiles[place{kind, id}]; {
-		case it == nil:
-		case it.certificate != nil:
-			return it.certificate.Name
-		default:
-			return it.record.Certificate.Name
-		}
+	if c := s.exiled(id); c != nil {
+		return c.Name
 	}
 	return ""
+}
+
+// exiled is the last certificate of a node that is out, if it is remembered; otherwise nil.
+func (s *Set) exiled(id wire.NodeID) *Certificate {
+	var last *Certificate
+	if it := s.exiles[place{KindRecord, id}]; it != nil {
+		last = it.record.Certificate
+	}
+	if it := s.exiles[place{KindCertificate, id}]; it != nil && (last == nil || it.certificate.Serial > last.Serial) {
+		last = it.certificate
+	}
+	return last
 }
 
 // ByName is the node that has the name, whether it has come or not.
@@ -122,13 +129,14 @@ func (s *Set) Outs() []*Verdict {
 	return list
 }
 
-// Digest is a hash of the whole set: two nodes that have the same one know the same.
+// Digest is a hash of the whole set: two nodes that have the same one know the same. The sums of the kinds are hashed, so
+// that nobody can make up for a verdict that is missing with records of its own.
 func (s *Set) Digest() uint64 {
-	var h uint64
-	for _, kind := range kinds {
-		h ^= s.shelves[kind].sum
+	var sums [8 * len(kinds)]byte
+	for i, kind := range kinds {
+		binary.BigEndian.PutUint64(sums[8*i:], s.shelves[kind].sum)
 	}
-	return h
+	return binary.BigEndian.Uint64(hash("overlayd set v1", sums[:]))
 }
 
 // Stored are all items in the form that Load takes, sorted by kind and identifier, and those kept aside.
