@@ -41,6 +41,7 @@ func (b *bind) Close() error {
 	if !b.open {
 		return nil
 	}
+	b.plane.end()
 	return b.plane.closeSockets()
 }
 

@@ -43,6 +43,12 @@ func newGate(p *Plane, inner tun.Device) *gate {
 	return g
 }
 
+// Close closes the interface for good.
+func (g *gate) Close() error {
+	g.plane.end()
+	return g.Device.Close()
+}
+
 // BatchSize is how many packets wireguard-go reads at once, for which it keeps buffers.
 func (g *gate) BatchSize() int {
 	if _, native := g.host.(*hostIO); native {

@@ -29,9 +29,6 @@ const (
 	idleFor = 5 * time.Minute
 	// sweepInterval is between two looks for idle peers.
 	sweepInterval = 30 * time.Second
-	// raiseWait is how long a packet waits for wireguard-go to get its peer. That takes a fraction of a millisecond, unless
-	// the machine is overloaded.
-	raiseWait = 200 * time.Millisecond
 )
 
 var errUnknownPeer = errors.New("no such peer")
@@ -46,19 +43,18 @@ func (p *Plane) need(reg *registration) *peer {
 	return p.raise(reg)
 }
 
-// raise lets another goroutine create the peer, and waits for it, but not without bound: Device.Close has the lock that
-// IpcSet needs, and waits for those who call this to end.
+// raise lets another goroutine create the peer and waits for it, which takes a fraction of a millisecond. It does not
+// wait when the device closes: Device.Close has the lock that IpcSet needs, and itself waits for the caller to end. But
+// before that it closes the interface and the sockets, which ends the plane.
 func (p *Plane) raise(reg *registration) *peer {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		_ = p.create(reg) // seen by the peer that is missing; wireguard-go has logged it
 	}()
-	timer := time.NewTimer(raiseWait)
-	defer timer.Stop()
 	select {
 	case <-done:
-	case <-timer.C:
+	case <-p.ending:
 	}
 	return reg.live.Load()
 }
@@ -126,7 +122,7 @@ func (p *Plane) drop(to *peer) {
 	p.peers.strike(to)
 }
 
-// sweepNowAndThen runs the sweeps until the Plane is closed.
+// sweepNowAndThen runs the sweeps until the plane ends.
 func (p *Plane) sweepNowAndThen() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
@@ -134,7 +130,7 @@ func (p *Plane) sweepNowAndThen() {
 		select {
 		case <-ticker.C:
 			p.sweep(p.clock())
-		case <-p.closing:
+		case <-p.ending:
 			return
 		}
 	}
@@ -175,13 +171,11 @@ func look(lastUse wire.Stamp, used bool, now wire.Stamp) (wire.Stamp, bool) {
 	return lastUse, now.Sub(lastUse) >= idleFor
 }
 
-// close ends the creation of peers for good, and reports whether it was the first to do so.
-func (r *registry) close() bool {
+// close waits for a peer that is being created, and lets none follow.
+func (r *registry) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	first := !r.closed
 	r.closed = true
-	return first
 }
 
 func (r *registry) stopTimers() {

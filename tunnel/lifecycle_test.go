@@ -228,6 +228,16 @@ func TestAForgedInitiationDoesNotBringAPeer(t *testing.T) {
 	a.expectDevicePeers(0)
 }
 
+func TestTheDeviceClosesWhileAPacketWaitsForItsPeer(t *testing.T) {
+	a, b, _, _ := connected(t)
+	a.plane.peers.mu.Lock() // the peer takes long to create
+	defer a.plane.peers.mu.Unlock()
+	a.sendTo(b, 0, 1, 100)
+	eventually(t, "the packet is read", func() bool { return len(a.tun.fromHost) == 0 })
+	a.plane.device.Close()
+	<-a.plane.Done()
+}
+
 // repeat does something until the test calls the returned function.
 func repeat(do func()) (end func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})

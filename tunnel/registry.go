@@ -20,8 +20,9 @@ type registry struct {
 	view atomic.Pointer[view]
 	live atomic.Pointer[[]*peer] // those that wireguard-go has, or is just getting; never changed once stored
 
-	// mu guards what follows, and the order of changes to the view and the device. It must not be waited for without
-	// bound where wireguard-go reads, receives, sends or writes: whoever holds it may be waiting for just that to end.
+	// mu guards what follows, and the order of changes to the view and the device. Whoever holds it may wait for
+	// wireguard-go to finish what a peer still sends or writes, so nothing may wait for it there; nor where wireguard-go
+	// reads and receives, but by raise.
 	mu       sync.Mutex
 	creating *peer // that wireguard-go is just getting
 	closed   bool  // wireguard-go gets no more peers

@@ -9,7 +9,7 @@ type Stats struct {
 	SendFailed    uint64 // own, not taken by the kernel: no route, firewall, or send buffer full
 	NoPath        uint64 // from wireguard-go for a peer without any path
 	UnknownLabel  uint64 // with a label that means nothing, or not to that neighbour
-	Ignored       uint64 // of no known class, or misplaced in a label frame
+	Ignored       uint64 // of no known class, misplaced in a label frame, or not for wireguard-go as things are
 	EventsDropped uint64 // events for which the queue had no room
 	NoPeer        uint64 // packets from the TUN interface to an address of no peer
 	NotAdmitted   uint64 // packets from the TUN interface for a peer that cannot be reached yet

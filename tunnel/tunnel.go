@@ -64,7 +64,8 @@ type Plane struct {
 	waiting  atomic.Int64   // handshake messages that are kept for want of a path
 	device   *device.Device // nil until start
 	gate     *gate
-	closing  chan struct{} // closed by Close
+	ending   chan struct{} // closed by end
+	ended    sync.Once
 	sweeper  sync.WaitGroup
 	count    counters
 }
@@ -92,7 +93,7 @@ func newPlane(cfg Config) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{clock: cfg.Clock, sockets: sockets, events: sink{to: cfg.Events}, closing: make(chan struct{})}
+	p := &Plane{clock: cfg.Clock, sockets: sockets, events: sink{to: cfg.Events}, ending: make(chan struct{})}
 	p.table.Store(&fwd.Table{})
 	p.sites.Store(new(sites))
 	p.peers.init()
@@ -163,14 +164,16 @@ func (p *Plane) Done() <-chan struct{} { return p.device.Wait() }
 
 // Close ends the data plane and closes the sockets and the TUN device.
 func (p *Plane) Close() error {
-	if p.peers.close() {
-		close(p.closing)
-	}
+	p.end()
+	p.peers.close()
 	p.sweeper.Wait()
 	p.device.Close()
 	p.peers.stopTimers()
 	return p.closeSockets()
 }
+
+// end frees those who wait for a peer. The device has begun to close, or is about to.
+func (p *Plane) end() { p.ended.Do(func() { close(p.ending) }) }
 
 func (p *Plane) closeSockets() error {
 	var errs []error

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -27,14 +28,15 @@ type hostNet struct {
 	gateway  *lan.Gateway // nil if there are none
 
 	latest chan Networks
+	again  chan struct{} // one element: the host's interfaces or routes have changed
 	done   sync.WaitGroup
-	said   string // the last complaint, so that it is not repeated
+	said   map[string]string // the last complaint of each kind, so that it is not repeated
 }
 
 func newHostNet(cfg config.Config, n *member.Network, log *slog.Logger) *hostNet {
 	return &hostNet{
 		device: cfg.Interface, mtu: cfg.MTU, prefixes: []netip.Prefix{n.Prefix, n.Prefix6}, gateways: cfg.Gateways,
-		log: log, latest: make(chan Networks, 1),
+		log: log, latest: make(chan Networks, 1), again: make(chan struct{}, 1), said: make(map[string]string),
 	}
 }
 
@@ -52,22 +54,24 @@ func (h *hostNet) configure(n Networks) error {
 		routes = append(routes, osnet.Route{Prefix: p, MTU: h.mtu - siteOverhead, Optional: true})
 	}
 	elsewhere, err := osnet.Configure(h.device, addrs, routes)
-	for _, e := range elsewhere {
-		h.say("this host reaches a network without the overlay, which another node also has", "network", e.Prefix,
-			"interface", e.Interface)
-	}
+	h.say("this host reaches networks by itself that other nodes have too", elsewhere, len(elsewhere) > 0)
+	h.say("the overlay works without IPv6", err, errors.Is(err, osnet.ErrNoIPv6))
 	if errors.Is(err, osnet.ErrNoIPv6) {
-		h.say("the overlay works without IPv6", "err", err)
 		return nil
 	}
 	return err
 }
 
-func (h *hostNet) say(text string, args ...any) {
-	if said := text; said != h.said {
-		h.said = said
-		h.log.Warn(text, args...)
+// say warns of something when it begins, or changes.
+func (h *hostNet) say(text string, why any, holds bool) {
+	said := ""
+	if holds {
+		said = fmt.Sprint(why)
 	}
+	if said != h.said[text] && holds {
+		h.log.Warn(text, "why", why)
+	}
+	h.said[text] = said
 }
 
 // start begins to follow the Core's wishes, and to stand by for the gateway addresses.
@@ -79,17 +83,41 @@ func (h *hostNet) start(ctx context.Context) error {
 		}
 		h.gateway = gateway
 	}
-	h.done.Go(func() {
-		for n := range h.latest {
-			if err := h.configure(n); err != nil {
-				h.log.Error("cannot set up the routes", "err", err)
+	h.done.Go(h.run)
+	return nil
+}
+
+func (h *hostNet) run() {
+	var wanted Networks
+	for {
+		select {
+		case n, open := <-h.latest:
+			if !open {
+				return
 			}
-			if err := osnet.Forward(h.device, n.Local); err != nil {
-				h.say("this host does not forward for the networks behind it", "err", err)
+			wanted = n
+		case <-h.again:
+			if h.gateway != nil {
+				err := h.gateway.Refresh()
+				h.say("a gateway address cannot be answered for", err, err != nil)
 			}
 		}
-	})
-	return nil
+		if len(wanted.Self) == 0 {
+			continue // the Core has not spoken yet
+		}
+		err := h.configure(wanted)
+		h.say("cannot set up the routes", err, err != nil)
+		err = osnet.Forward(h.device, wanted.Local)
+		h.say("this host does not forward for the networks behind it", err, err != nil)
+	}
+}
+
+// refresh looks again at what the host has.
+func (h *hostNet) refresh() {
+	select {
+	case h.again <- struct{}{}:
+	default: // somebody will look
+	}
 }
 
 // follow replaces what waits to be set up. Only the loop calls it.

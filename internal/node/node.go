@@ -368,6 +368,7 @@ func (n *Node) watchUnderlay(ctx context.Context) error {
 		n.step(LocalAddresses{Addrs: addrs})
 	}
 	return osnet.Watch(ctx, func() {
+		n.host.refresh()
 		addrs, ok := n.listUnderlay()
 		if !ok {
 			return
