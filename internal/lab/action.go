@@ -57,7 +57,8 @@ func (t *trial) eachOf(who scenario.Who, what string, f func(*node) error) error
 	if who.GatewayOf != "" {
 		name, err := t.gatewayOf(who.GatewayOf)
 		if err != nil {
-			return fmt.Errorf("there is nobody to %s: %w", what, err)
+			t.blame(what, err)
+			return nil
 		}
 		names = []string{name}
 	}

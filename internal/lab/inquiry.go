@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -142,8 +141,8 @@ func (q inquiry) converged(ctx context.Context, g scenario.Group) measured {
 				return false, fmt.Sprintf("%s does not answer", n.site.name)
 			}
 			if i == 0 {
-				common = knowledge(s)
-			} else if knowledge(s) != common {
+				common = s.Digest
+			} else if s.Digest != common {
 				first = []*node{nodes[0], n}
 				return false, fmt.Sprintf("%s and %s differ", nodes[0].site.name, n.site.name)
 			}
@@ -158,19 +157,6 @@ func rank(list []*node, n *node) int {
 		return 1
 	}
 	return 0
-}
-
-// knowledge stands for all that a node knows of the network: the digest that it states or, of a daemon without one, the
-// list of the members.
-func knowledge(s control.Status) string {
-	if digest := reflect.ValueOf(s).FieldByName("Digest"); digest.IsValid() && digest.String() != "" {
-		return digest.String()
-	}
-	var b strings.Builder
-	for _, m := range s.Members {
-		fmt.Fprintln(&b, m.ID, m.Name, m.Admin, m.Addresses)
-	}
-	return b.String()
 }
 
 // each waits until every node of a group has said yes once, and asks none again that has. The note says when half had.

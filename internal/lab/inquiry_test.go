@@ -35,7 +35,7 @@ func (d *daemon) Status(context.Context) (control.Status, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked++
-	var s control.Status
+	s := control.Status{Digest: strings.Join(d.members, " ")}
 	for _, name := range d.members {
 		s.Members = append(s.Members, control.Member{Name: name, ID: name})
 	}

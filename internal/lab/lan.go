@@ -1,9 +1,11 @@
 package lab
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"overlayd/internal/lab/emulator"
 	"overlayd/internal/lab/netns"
@@ -77,19 +79,22 @@ func (t *trial) lanArguments(name string) []string {
 	return args
 }
 
-// gatewayOf is the node that has the gateway address of a LAN now.
+// gatewayOf is the node that answers for the gateway address of a LAN now: the first host sends to it.
 func (t *trial) gatewayOf(lan string) (string, error) {
-	for _, l := range t.scenario.LANs {
-		if l.Name != lan {
-			continue
-		}
-		for _, name := range l.Nodes {
-			has, err := t.world.sites[name].host.HasAddress(l.Gateway)
-			if err != nil || has {
-				return name, err
-			}
-		}
-		return "", fmt.Errorf("no node has the gateway address %v of %s", l.Gateway, lan)
+	at := slices.IndexFunc(t.scenario.LANs, func(l scenario.LAN) bool { return l.Name == lan })
+	l := t.scenario.LANs[at]
+	station, err := t.world.place(l.Hosts[0]).Neighbor(l.Gateway)
+	if err != nil {
+		return "", err
 	}
-	return "", fmt.Errorf("there is no LAN %s", lan)
+	for _, name := range l.Nodes {
+		own, err := t.world.place(name).HardwareAddress(lanDevice)
+		if err != nil {
+			return "", err
+		}
+		if bytes.Equal(own, station) {
+			return name, nil
+		}
+	}
+	return "", fmt.Errorf("no node of %s answers for %v; %s knows it at %v", lan, l.Gateway, l.Hosts[0], station)
 }

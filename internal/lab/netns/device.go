@@ -78,18 +78,27 @@ func (n *Namespace) AddPort(bridge, device string) error {
 	return nil
 }
 
-// HasAddress reports whether any device of the namespace has an IPv4 address now.
-func (n *Namespace) HasAddress(addr netip.Addr) (bool, error) {
-	have, err := n.links.AddrList(nil, netlink.FAMILY_V4)
+// Neighbor is the hardware address that the namespace has in its ARP cache for an IPv4 address; nil if none.
+func (n *Namespace) Neighbor(addr netip.Addr) (net.HardwareAddr, error) {
+	all, err := n.links.NeighList(0, netlink.FAMILY_V4)
 	if err != nil {
-		return false, fmt.Errorf("list the addresses: %w", err)
+		return nil, fmt.Errorf("list the neighbours: %w", err)
 	}
-	for _, a := range have {
-		if got, ok := netip.AddrFromSlice(a.IP.To4()); ok && got == addr {
-			return true, nil
+	for _, have := range all {
+		if got, ok := netip.AddrFromSlice(have.IP.To4()); ok && got == addr && have.State&unix.NUD_FAILED == 0 {
+			return have.HardwareAddr, nil
 		}
 	}
-	return false, nil
+	return nil, nil
+}
+
+// HardwareAddress is the hardware address of a device.
+func (n *Namespace) HardwareAddress(device string) (net.HardwareAddr, error) {
+	link, err := n.links.LinkByName(device)
+	if err != nil {
+		return nil, fmt.Errorf("find device %s: %w", device, err)
+	}
+	return link.Attrs().HardwareAddr, nil
 }
 
 // setUp sizes a device, keeps IPv6's own chatter off it and sets it up.

@@ -168,7 +168,7 @@ type (
 )
 
 // Who names nodes: by their sites, as the first relay on the path that carries data at the time, or as the node that
-// has a LAN's gateway address at the time.
+// answers for a LAN's gateway address at the time.
 type Who struct {
 	Sites     Group
 	RelayOf   *Pair  // one direction

@@ -167,9 +167,11 @@ func (v *validator) who(line int, w Who) {
 	if w.RelayOf == nil && w.GatewayOf == "" {
 		v.group(line, w.Sites)
 	}
-	at := slices.IndexFunc(v.s.LANs, func(l LAN) bool { return l.Name == w.GatewayOf && l.Gateway.IsValid() })
+	at := slices.IndexFunc(v.s.LANs, func(l LAN) bool {
+		return l.Name == w.GatewayOf && l.Gateway.IsValid() && len(l.Hosts) > 0
+	})
 	if w.GatewayOf != "" && at < 0 {
-		v.fail(line, "there is no LAN %q with a gateway", w.GatewayOf)
+		v.fail(line, "there is no LAN %q with a gateway and a host that knows it", w.GatewayOf)
 	}
 	if w.RelayOf != nil {
 		v.pair(line, *w.RelayOf)
