@@ -15,6 +15,10 @@ const (
 	sessionTries = 4                      // without an answer or a gain, before a session is given up
 	sessionFirst = 500 * time.Millisecond // until the second try; doubled after each
 	sessionNext  = 100 * time.Millisecond // after something was learned, until the next round
+	differFirst  = time.Second            // between exchanges because somebody said that it knows something else;
+	differLast   = 30 * time.Second       // doubled up to this while they bring nothing
+	differDelay  = 500 * time.Millisecond // what is under way already may arrive first
+	urgentFanout = 8                      // neighbours that a verdict is pushed to; it is advertised to all
 	sessionYield = 100 * time.Millisecond // the node with the higher ID lets the other one begin
 
 	verifyCost  = 1.0 // in credit, as the following
@@ -33,6 +37,8 @@ type exchange struct {
 	adverts   map[place]bool
 	advertAt  time.Time // if adverts is not empty
 	roundAt   time.Time // zero: never met anybody
+	differAt  time.Time // when Differs is heeded again
+	differGap time.Duration
 }
 
 // neighbor holds what bounds the work that a neighbour can cause.
@@ -45,7 +51,8 @@ type neighbor struct {
 type session struct {
 	peer  wire.NodeID
 	next  time.Time
-	tries int // since the last gain; zero: not begun
+	tries int    // since the last gain; zero: not begun
+	known uint32 // what the peer said that it knows; zero: nothing
 }
 
 // news is an item to be pushed, not back to whom it came from.
@@ -94,6 +101,16 @@ func (x *exchange) begin(peer wire.NodeID, at time.Time) {
 	}
 }
 
+// differs begins an exchange with a neighbour that knows something else. Most of the time that is on its way already.
+func (x *exchange) differs(now time.Time, in Differs) {
+	if x.neighbors[in.Peer] == nil || now.Before(x.differAt) || x.session(in.Peer) >= 0 {
+		return
+	}
+	x.differGap = min(max(2*x.differGap, differFirst), differLast)
+	x.differAt = now.Add(x.differGap)
+	x.sessions = append(x.sessions, session{peer: in.Peer, next: now.Add(differDelay), known: in.Known})
+}
+
 // end closes the session with a peer: both have the same, or it has gone.
 func (x *exchange) end(peer wire.NodeID) {
 	if i := x.session(peer); i >= 0 {
@@ -140,6 +157,7 @@ func (x *exchange) spread(it *item, from wire.NodeID, push bool) {
 		x.news = append(x.news, news{item: it, from: from})
 	}
 	x.adverts[place{it.kind, it.id}] = true
+	x.differGap = 0
 }
 
 // quiet forgets what is to be told.
@@ -194,7 +212,8 @@ func (s *Set) runSessions(now time.Time) {
 	x := &s.sync
 	keep := x.sessions[:0]
 	for _, e := range x.sessions {
-		if e.tries < sessionTries || now.Before(e.next) {
+		caughtUp := e.tries == 0 && e.known != 0 && e.known == uint32(s.Digest())
+		if !caughtUp && (e.tries < sessionTries || now.Before(e.next)) {
 			keep = append(keep, e)
 		}
 	}
@@ -236,7 +255,11 @@ func (s *Set) pushNews() {
 	}
 	batches := make(map[wire.NodeID][]Item)
 	for _, n := range s.sync.news {
-		for _, to := range s.choose(fanout, n.from) {
+		count := fanout
+		if n.item.kind == KindVerdict {
+			count = urgentFanout
+		}
+		for _, to := range s.choose(count, n.from) {
 			if n.item.kind != KindRecord || to != n.item.id {
 				batches[to] = append(batches[to], Item{Kind: n.item.kind, Raw: n.item.raw})
 			}
@@ -248,20 +271,32 @@ func (s *Set) pushNews() {
 	}
 }
 
-// advertise tells a few neighbours of what is new, for those that no push reached.
+// advertise tells a few neighbours of what is new, for those that no push reached, and all of them of verdicts.
 func (s *Set) advertise() {
-	var b []byte
+	var urgent, other []byte
 	for _, kind := range kinds {
 		for _, id := range s.shelves[kind].order {
-			if s.sync.adverts[place{kind, id}] {
-				b = s.shelves[kind].items[id].head().append(append(b, byte(kind)))
+			if !s.sync.adverts[place{kind, id}] {
+				continue
 			}
+			b := &other
+			if kind == KindVerdict {
+				b = &urgent
+			}
+			*b = s.shelves[kind].items[id].head().append(append(*b, byte(kind)))
 		}
 	}
 	clear(s.sync.adverts)
 	s.sync.advertAt = time.Time{}
-	for _, to := range s.choose(fanout, wire.NodeID{}) {
-		for part := range slices.Chunk(b, maxAdverts*advertLen) {
+	s.advertiseTo(s.sync.order, urgent)
+	if len(other) > 0 {
+		s.advertiseTo(s.choose(fanout, wire.NodeID{}), other)
+	}
+}
+
+func (s *Set) advertiseTo(list []wire.NodeID, heads []byte) {
+	for _, to := range list {
+		for part := range slices.Chunk(heads, maxAdverts*advertLen) {
 			s.send(to, message{Type: typeAdvert, Heads: part})
 		}
 	}

@@ -14,7 +14,7 @@ var (
 	ErrBusy     = errors.New("the peer asks for too much")
 )
 
-// Input is what a Set is told: Load, Publish, Learn, Met, Lost, Received or Tick.
+// Input is what a Set is told: Load, Publish, Learn, Met, Lost, Differs, Received or Tick.
 type Input interface{ setInput() }
 
 // Load gives the Set the items that an earlier Save stored. Those that are not believed are left out; nothing is sent.
@@ -34,6 +34,12 @@ type Met struct{ Peer wire.NodeID }
 // Lost says that Peer cannot be sent to any more.
 type Lost struct{ Peer wire.NodeID }
 
+// Differs says that Peer, which was met, has said that it knows something else: Known is the lower half of its Digest.
+type Differs struct {
+	Peer  wire.NodeID
+	Known uint32
+}
+
 // Received is the body of a KindMembers frame that a member sent. The Set keeps no part of it.
 type Received struct {
 	From wire.NodeID
@@ -48,6 +54,7 @@ func (Publish) setInput()  {}
 func (Learn) setInput()    {}
 func (Met) setInput()      {}
 func (Lost) setInput()     {}
+func (Differs) setInput()  {}
 func (Received) setInput() {}
 func (Tick) setInput()     {}
 

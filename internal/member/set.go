@@ -79,6 +79,8 @@ func (s *Set) Step(now time.Time, in Input) error {
 		err = s.met(now, in.Peer)
 	case Lost:
 		s.sync.forget(in.Peer)
+	case Differs:
+		s.sync.differs(now, in)
 	case Received:
 		err = s.received(now, in.From, in.Body)
 	case Tick:

@@ -230,6 +230,7 @@ func (c *Core) ping(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 		return
 	}
 	c.theirActivity(now, p, m.Active)
+	c.theirKnowledge(now, p, m.Known)
 	c.step(p.prober.Step(now, probe.PingReceived{On: on.id, Ping: m, At: in.At, Observed: observed}))
 	p.outdated = true
 }
@@ -247,6 +248,7 @@ func (c *Core) pong(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 		return
 	}
 	c.theirActivity(now, p, m.Active)
+	c.theirKnowledge(now, p, m.Known)
 	c.step(p.prober.Step(now, probe.PongReceived{On: on.id, Pong: m, At: in.At}))
 	p.outdated = true
 	if on.direct() {

@@ -86,6 +86,17 @@ func (c *Core) memberChanged(now time.Time, id wire.NodeID) {
 	}
 }
 
+// knowledge is what probes say of all that this node knows of the members.
+func (c *Core) knowledge() uint32 { return uint32(c.members.Digest()) }
+
+// theirKnowledge compares it with a peer's. So a difference, such as is left when a cut that nobody noticed heals, is
+// found within a probe of some contact or other.
+func (c *Core) theirKnowledge(now time.Time, p *peer, known uint32) {
+	if known != c.knowledge() && p.meeting.met {
+		c.step(c.members.Step(now, member.Differs{Peer: p.id, Known: known}))
+	}
+}
+
 // expel ends all dealings with a node that is no member any more: its session, its keys, and every circuit that it opened,
 // ends or relays.
 func (c *Core) expel(now time.Time, id wire.NodeID) {

@@ -24,6 +24,7 @@ type Ping struct {
 	Seq     uint32 // counts the probes on this path, from 1
 	Sent    Stamp  // sender's clock
 	Active  bool   // data flows, or is about to: the receiver probes at the fast rate too
+	Known   uint32 // hash of all that the sender knows of the members
 	Reports []Report
 }
 
@@ -36,6 +37,7 @@ type Pong struct {
 	Received Stamp  // the answerer's clock
 	Replied  Stamp  // the answerer's clock
 	Active   bool
+	Known    uint32         // hash of all that the answerer knows of the members
 	Observed netip.AddrPort // where a Ping that came directly came from; unset through a circuit
 	Reports  []Report
 }
@@ -46,13 +48,17 @@ func (p *Ping) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, p.Seq)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Sent))
 	b = appendBool(b, p.Active)
+	b = binary.BigEndian.AppendUint32(b, p.Known)
 	return appendReports(b, p.Reports)
 }
 
 // ParsePing reads the body of a KindPing frame.
 func ParsePing(b []byte) (Ping, error) {
 	r := reader{b: b}
-	p := Ping{Path: PathID(r.uint16()), Seq: r.uint32(), Sent: Stamp(r.uint64()), Active: r.bool(), Reports: r.reports()}
+	p := Ping{
+		Path: PathID(r.uint16()), Seq: r.uint32(), Sent: Stamp(r.uint64()), Active: r.bool(), Known: r.uint32(),
+		Reports: r.reports(),
+	}
 	return p, r.done()
 }
 
@@ -64,6 +70,7 @@ func (p *Pong) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Received))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Replied))
 	b = appendBool(b, p.Active)
+	b = binary.BigEndian.AppendUint32(b, p.Known)
 	b = appendAddrPort(b, p.Observed)
 	return appendReports(b, p.Reports)
 }
@@ -74,7 +81,7 @@ func ParsePong(b []byte) (Pong, error) {
 	p := Pong{
 		Path: PathID(r.uint16()), Seq: r.uint32(), Sent: Stamp(r.uint64()),
 		Received: Stamp(r.uint64()), Replied: Stamp(r.uint64()),
-		Active: r.bool(), Observed: r.addrPort(), Reports: r.reports(),
+		Active: r.bool(), Known: r.uint32(), Observed: r.addrPort(), Reports: r.reports(),
 	}
 	return p, r.done()
 }
