@@ -219,6 +219,7 @@ func (c *Core) NextDeadline() (time.Time, bool) {
 	consider(c.puncher.NextDeadline())
 	consider(c.swept.Add(sweepEvery), true)
 	consider(c.catchup.deadline())
+	consider(c.gatewaysDue())
 	if c.registrar.May(c.attended) {
 		consider(member.NextAttend(c.attended), true)
 	}
@@ -254,6 +255,9 @@ func (c *Core) tick(now time.Time) {
 		}
 		c.reviewContacts(now)
 		c.networksChanged = true
+	}
+	if due, ok := c.gatewaysDue(); ok && !due.After(now) {
+		c.networks.waited, c.networksChanged = true, true
 	}
 	if c.catchup.tick(now) {
 		c.outdateAll()

@@ -19,7 +19,7 @@ const (
 	carrierHold  = 10 * time.Second      // and has been for so long; failures do not wait
 
 	// A gateway address is not answered for in the first moments, while the other nodes of the site are not heard yet.
-	gatewayWait = 3 * time.Second
+	gatewayWait = 2 * time.Second
 )
 
 // carrier is the member that carries packets to one network.
@@ -33,6 +33,7 @@ type carrier struct {
 type networks struct {
 	carriers map[netip.Prefix]*carrier
 	holding  map[netip.Addr]bool
+	waited   bool     // for the other nodes of the site
 	told     Networks // as last put out
 }
 
@@ -178,7 +179,7 @@ func (c *Core) reviewGateways(now time.Time, advertised map[netip.Prefix][]membe
 				}
 			}
 		}
-		if hold && now.Sub(c.origin) < gatewayWait {
+		if hold && !c.networks.waited {
 			continue
 		}
 		if hold != c.networks.holding[gateway] {
@@ -186,6 +187,11 @@ func (c *Core) reviewGateways(now time.Time, advertised map[netip.Prefix][]membe
 			c.emit(HoldGateway{Addr: gateway, Hold: hold})
 		}
 	}
+}
+
+// gatewaysDue is when this node may begin to answer for gateway addresses.
+func (c *Core) gatewaysDue() (time.Time, bool) {
+	return c.origin.Add(gatewayWait), len(c.cfg.Gateways) > 0 && !c.networks.waited
 }
 
 // carries are the networks that this node sends to through a member.
