@@ -17,6 +17,9 @@ func (s *Set) put(it *item) {
 	switch it.kind {
 	case KindRecord:
 		if c := s.issued(it.id); c != nil && !s.needed(c) {
+			if s.loading && it.id == s.self && c.Issuer != it.record.Certificate.Issuer {
+				s.own.spare = c
+			}
 			s.shelves[KindCertificate].remove(it.id)
 		}
 		if it.id == s.self {

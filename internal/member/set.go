@@ -33,7 +33,8 @@ type Set struct {
 	own  publisher
 	sync exchange
 
-	loading bool // what was stored, by a clock that cannot be right
+	loading  bool // what was stored
+	timeless bool // by a clock that cannot be right
 
 	dirty  bool
 	saveAt time.Time // if dirty

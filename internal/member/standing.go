@@ -194,4 +194,5 @@ func (s *Set) judge(now time.Time) {
 			s.sync.spread(it, wire.NodeID{}, true)
 		}
 	}
+	s.fallBack(now)
 }
