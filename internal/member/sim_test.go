@@ -46,6 +46,8 @@ type simNode struct {
 	saved     [][]byte     // what a crash leaves
 	kept      *Certificate // the same
 	down      bool
+	next      time.Time // when it wants a tick, by the right clock, if wants
+	wants     bool
 	checked   [4]uint64 // the state that was found in order
 }
 
@@ -142,6 +144,8 @@ func (s *sim) step(n *simNode, in Input) {
 	if err := n.set.Step(s.now.Add(n.skew), in); err != nil {
 		s.refused++
 	}
+	at, wants := n.set.NextDeadline()
+	n.next, n.wants = at.Add(-n.skew), wants
 	if own := n.set.shelves[KindRecord].items[n.id.ID()]; own != nil {
 		s.signed[own.mark] = true
 	}
@@ -251,8 +255,8 @@ func (s *sim) run(d time.Duration) {
 	for {
 		next, tick := end, (*simNode)(nil)
 		for _, n := range s.nodes {
-			if at, ok := n.set.NextDeadline(); ok && !n.down && at.Add(-n.skew).Before(next) {
-				next, tick = at.Add(-n.skew), n
+			if n.wants && !n.down && n.next.Before(next) {
+				next, tick = n.next, n
 			}
 		}
 		switch {
@@ -267,7 +271,7 @@ func (s *sim) run(d time.Duration) {
 				s.now = next
 			}
 			s.step(tick, Tick{})
-			if at, ok := tick.set.NextDeadline(); ok && !at.Add(-tick.skew).After(s.now) {
+			if tick.wants && !tick.next.After(s.now) {
 				s.Fatalf("node %d wants another tick at once", tick.n)
 			}
 		default:
