@@ -27,6 +27,7 @@ func (s *Set) load(now time.Time, stored [][]byte) {
 			s.exileStored(it)
 		} // else it has expired, or the store is from another network: it can be learned again
 	}
+	s.judge(now)
 	s.dirty = false
 	s.sync.quiet()
 }
@@ -97,7 +98,6 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 	s.touch(now)
 	s.sync.spread(it, from, push)
 	if it.kind == KindVerdict {
-		s.judge(now)
 		s.saveAt = now // a crash must not forget who is out
 	}
 	return true, nil
