@@ -31,6 +31,7 @@ type sim struct {
 	strict          bool                 // all that is true of a set is checked after every step
 	bytes, frames   int
 	refused         int // messages that a set did not like
+	conflicts       int // that were reported
 }
 
 type simNode struct {
@@ -164,6 +165,8 @@ func (s *sim) step(n *simNode, in Input) {
 			} else if other := s.index[out.Node]; other != nil && other != n {
 				s.at(time.Duration(s.rand.IntN(200))*time.Millisecond, func() { s.meet(n, other) })
 			}
+		case Conflict:
+			s.conflicts++
 		case Save:
 			n.saved, n.kept = out.Items, n.set.Certificate()
 		}
