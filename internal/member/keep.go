@@ -16,7 +16,7 @@ func (s *Set) put(it *item) {
 	s.shelves[it.kind].put(it)
 	switch it.kind {
 	case KindRecord:
-		if c := s.issued(it.id); c != nil && !s.needed(c) {
+		if c := s.issued(it.id); c != nil && (!s.needed(c) || s.admissible(s.shelves[KindCertificate].items[it.id]) != nil) {
 			if s.loading && it.id == s.self && c.Issuer != it.record.Certificate.Issuer {
 				s.own.spare = c
 			}

@@ -138,6 +138,9 @@ func (s *Set) admissible(it *item) error {
 		if !s.believes(it.certificate) {
 			return ErrIssuer
 		}
+		if r := s.record(it.id); r != nil && s.admin(r.Certificate) && !it.certificate.Issuer.IsZero() {
+			return ErrIssuer // an admin cannot make another one an ordinary node
+		}
 	case KindVerdict:
 		v := it.verdict
 		if !s.counts(v) || (v.Left() && !s.believes(v.signedBy)) {
