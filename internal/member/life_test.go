@@ -2,6 +2,7 @@ package member
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -294,5 +295,37 @@ func (l *life) everybodySays() {
 		if got != want {
 			l.Fatalf("node %d says\n%s\nand not\n%s", n.n, got, want)
 		}
+	}
+}
+
+// A simulation of a network that remembers what it has verified shows what would happen without.
+func TestRememberingNetworkRunsTheSame(t *testing.T) {
+	traces := make([]string, 2)
+	for i := range traces {
+		s := newSim(t, 41, 0)
+		if i == 1 {
+			s.world.net.Remember()
+		}
+		l := &life{sim: s, done: make(map[string]int)}
+		trace := sha256.New()
+		s.trace, s.loss, s.duplicate, s.skew = trace, 0.1, 0.1, time.Minute
+		for n := range 12 {
+			s.add(fmt.Sprintf("n%d", n), func(c *Certificate) {
+				if c.Serial = micros(s.now); n < 3 {
+					asAdmin(c)
+				}
+			})
+		}
+		s.nodes[0].registrar.SetRoot(s.root)
+		s.at(time.Minute, l.attend)
+		for range 60 {
+			l.happen()
+			l.run(time.Duration(l.rand.IntN(4000)) * time.Millisecond)
+		}
+		traces[i] = fmt.Sprintf("%x: %d frames, %d bytes, %v", trace.Sum(nil), s.frames, s.bytes, l.done)
+	}
+	t.Log(traces[0])
+	if traces[0] != traces[1] {
+		t.Errorf("and then %s", traces[1])
 	}
 }

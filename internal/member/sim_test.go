@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/heap"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -30,8 +31,9 @@ type sim struct {
 	signed          map[uint64]bool      // marks of all items that somebody signed who may
 	strict          bool                 // all that is true of a set is checked after every step
 	bytes, frames   int
-	refused         int // messages that a set did not like
-	conflicts       int // that were reported
+	trace           io.Writer // if not nil: gets all that sets put out
+	refused         int       // messages that a set did not like
+	conflicts       int       // that were reported
 }
 
 type simNode struct {
@@ -156,6 +158,9 @@ func (s *sim) step(n *simNode, in Input) {
 		s.entitled(n)
 	}
 	for _, out := range n.set.Drain(nil) {
+		if s.trace != nil {
+			fmt.Fprintln(s.trace, s.now.UnixNano(), n.n, inWords(out))
+		}
 		switch out := out.(type) {
 		case Send:
 			s.carry(n, out)
@@ -171,6 +176,19 @@ func (s *sim) step(n *simNode, in Input) {
 			n.saved, n.kept = out.Items, n.set.Certificate()
 		}
 	}
+}
+
+// inWords is an output without the addresses of what it points to.
+func inWords(out Output) string {
+	switch out := out.(type) {
+	case Ruled:
+		return fmt.Sprintf("ruled %x", out.Verdict.raw)
+	case Recertified:
+		return fmt.Sprintf("recertified %x", out.Certificate.raw)
+	case Renamed:
+		return fmt.Sprintf("renamed %x", out.Network.raw)
+	}
+	return fmt.Sprintf("%T %v", out, out)
 }
 
 // entitled holds the invariant that nothing is in a set that nobody signed who may.
