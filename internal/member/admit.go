@@ -69,7 +69,7 @@ func (g *Registrar) refuses(now time.Time, i *Invitation, id wire.NodeID, b *req
 		return replyBody{Status: statusKey}
 	case g.set.certificate(id) == nil && g.set.Len() >= MaxMembers:
 		return replyBody{Status: statusFull}
-	case !g.May(now):
+	case !g.May(now), g.root == nil && g.set.IsAdmin(id):
 		return replyBody{Status: statusIssuer}
 	}
 	return replyBody{}

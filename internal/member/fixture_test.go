@@ -2,6 +2,7 @@ package member
 
 import (
 	"crypto/ed25519"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -102,4 +103,11 @@ func records(s *Set) [][]byte {
 		list = append(list, m.Record.Raw())
 	}
 	return list
+}
+
+func seededRand(seed uint64) *rand.Rand { return rand.New(seeded(seed)) }
+
+// prefix6 is one of many IPv6 networks.
+func prefix6(i int) netip.Prefix {
+	return netip.MustParsePrefix(fmt.Sprintf("2001:db8:%x::/64", 0x1000+i))
 }

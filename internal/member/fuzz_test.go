@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"overlayd/internal/wire"
@@ -54,6 +55,25 @@ func FuzzSetMessage(f *testing.F) {
 	id := w.identity()
 	cert := w.enrol(id, "own", nil)
 	peer, r := w.record("peer", 1, Statement{})
+	admin, x := w.actor("admin", nil, asAdmin), w.actor("x", nil, nil)
+	for _, list := range [][]Item{
+		w.verdict(admin, x, Out, 0), w.verdict(nil, admin, Ordinary, 0, x), w.verdict(x, x, Out, 0), items(admin, x),
+		{{Kind: KindCertificate, Raw: x.cert.raw}},
+		{{Kind: KindSettings, Raw: w.net.raw}},
+		{signInvitation(w.net, admin.id.signing, admin.cert, Invitation{
+			ID: TokenID{1}, Public: x.id.Signing(), Uses: 1, Expiry: start.Add(day), Sequence: 1,
+		})},
+	} {
+		f.Add(message{Type: typeItems, Items: list, News: true}.encode())
+	}
+	for _, kind := range append([]Kind{kindAll, 99}, kinds[:]...) {
+		sp := span{Kind: kind, Depth: 1}
+		sp.Prefix[0] = 0x70
+		f.Add(message{Type: typeSummary, Spans: []summarized{{Span: sp, Hash: 1}, {Span: span{Kind: kind}, Hash: 1}}}.encode())
+		f.Add(message{Type: typeList, Lists: []list{{Span: span{Kind: kind}, Heads: make([]byte, headLen)}, {Span: sp}}}.encode())
+		f.Add(message{Type: typeWant, Keys: append([]byte{byte(kind)}, make([]byte, 16)...)}.encode())
+		f.Add(message{Type: typeAdvert, Heads: append([]byte{byte(kind)}, make([]byte, headLen)...)}.encode())
+	}
 	for _, m := range []message{
 		{Type: typeSummary, Spans: []summarized{{Span: span{Kind: KindRecord}, Hash: 1}}},
 		{Type: typeSame},
@@ -74,8 +94,11 @@ func FuzzSetMessage(f *testing.F) {
 				t.Errorf("a body of %d bytes", len(send.Body))
 			}
 		}
-		if s.Len() != 2 {
-			t.Errorf("%d members", s.Len())
+		(&world{TB: t}).consistent(s)
+		for _, m := range s.Members() {
+			if !slices.Contains([]wire.NodeID{id.ID(), peer.ID(), admin.node(), x.node()}, m.ID) {
+				t.Errorf("%s is a member", m.ID)
+			}
 		}
 		if at, ok := s.NextDeadline(); ok && !at.After(start) {
 			t.Error("wants another tick at once")

@@ -51,8 +51,11 @@ func (w *world) consistent(s *Set) {
 
 func (w *world) consistentVerdicts(s *Set) {
 	w.Helper()
-	firsts := 0
+	firsts, parts := 0, 0
 	for _, it := range s.shelves[KindVerdict].items {
+		if list := s.parts[ruling{it.verdict.Signer, it.verdict.Target}]; list[it.verdict.Part] != it.verdict {
+			w.Fatal("a part of a verdict is not in its place")
+		}
 		if it.verdict.Part == 0 {
 			firsts++
 			if !slices.Contains(s.verdicts[it.verdict.Target], it.verdict) {
@@ -69,8 +72,15 @@ func (w *world) consistentVerdicts(s *Set) {
 			w.Fatalf("%s is out and a member", target)
 		}
 	}
-	if firsts != 0 {
-		w.Fatalf("%d verdicts too many", firsts)
+	for _, list := range s.parts {
+		for _, v := range list {
+			if v != nil {
+				parts++
+			}
+		}
+	}
+	if firsts != 0 || parts != len(s.shelves[KindVerdict].items) {
+		w.Fatalf("%d verdicts too many, %d parts", firsts, parts)
 	}
 }
 

@@ -156,9 +156,11 @@ func (n *Network) verify(h header, raw []byte, known *Certificate) (*item, error
 	case KindCertificate:
 		it.certificate, err = n.checkCertificate(raw)
 	case KindVerdict:
-		it.verdict, err = n.VerifyVerdict(raw)
+		it.verdict, err = remembered(n.memory.verdictsOf(), raw, func() (*Verdict, error) { return n.VerifyVerdict(raw) })
 	case KindInvitation:
-		it.invitation, err = n.VerifyInvitation(raw)
+		it.invitation, err = remembered(n.memory.invitationsOf(), raw, func() (*Invitation, error) {
+			return n.VerifyInvitation(raw)
+		})
 	case KindSettings:
 		if it.settings, err = ParseNetwork(raw); err == nil && (it.settings.ID != n.ID || it.settings.Prefix != n.Prefix) {
 			err = fmt.Errorf("settings: %w", ErrForeign)

@@ -16,7 +16,10 @@ func (s *Set) put(it *item) {
 	s.shelves[it.kind].put(it)
 	switch it.kind {
 	case KindRecord:
-		if c := s.issued(it.id); c != nil && !s.needed(c) {
+		if c := s.issued(it.id); c != nil && (!s.needed(c) || s.admissible(s.shelves[KindCertificate].items[it.id]) != nil) {
+			if s.loading && it.id == s.self && c.Issuer != it.record.Certificate.Issuer {
+				s.own.spare = c
+			}
 			s.shelves[KindCertificate].remove(it.id)
 		}
 		if it.id == s.self {
@@ -31,6 +34,8 @@ func (s *Set) put(it *item) {
 		s.settle(it.id)
 		s.emit(Changed{Node: it.id})
 	case KindVerdict:
+		s.unjudged = true
+		s.part(it.verdict, it.verdict)
 		if it.verdict.Part == 0 {
 			s.rule(it.verdict)
 		}
@@ -50,6 +55,22 @@ func (s *Set) charge(it *item, n int) {
 	p := place{it.kind, it.charged()}
 	if s.shares[p] += n; s.shares[p] == 0 {
 		delete(s.shares, p)
+	}
+}
+
+// part enters one part of a verdict in the place of v, or none.
+func (s *Set) part(v, is *Verdict) {
+	r := ruling{v.Signer, v.Target}
+	list := s.parts[r]
+	for len(list) <= v.Part {
+		list = append(list, nil)
+	}
+	list[v.Part] = is
+	for len(list) > 0 && list[len(list)-1] == nil {
+		list = list[:len(list)-1]
+	}
+	if s.parts[r] = list; len(list) == 0 {
+		delete(s.parts, r)
 	}
 }
 
@@ -100,6 +121,7 @@ func (s *Set) discard(it *item) {
 		s.emit(Changed{Node: it.id})
 	case KindVerdict:
 		v := it.verdict
+		s.part(v, nil)
 		list := slices.DeleteFunc(s.verdicts[v.Target], func(other *Verdict) bool { return other == v })
 		if len(list) == 0 {
 			delete(s.verdicts, v.Target)

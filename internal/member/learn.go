@@ -13,8 +13,8 @@ import (
 // load takes stored items; the own record among them tells which sequence was the last. If the own certificate is not
 // valid at now, it is rather the clock that is wrong, as on a machine without one: whatever was stored is taken.
 func (s *Set) load(now time.Time, stored [][]byte) {
-	s.loading = !s.cert.ValidAt(now)
-	defer func() { s.loading = false }()
+	s.loading, s.timeless = true, !s.cert.ValidAt(now)
+	defer func() { s.loading, s.timeless = false, false }()
 	items := make([]Item, 0, len(stored))
 	for _, b := range stored {
 		if it, err := ParseStored(b); err == nil {
@@ -27,6 +27,7 @@ func (s *Set) load(now time.Time, stored [][]byte) {
 			s.exileStored(it)
 		} // else it has expired, or the store is from another network: it can be learned again
 	}
+	s.judge(now)
 	s.dirty = false
 	s.sync.quiet()
 }
@@ -97,7 +98,6 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 	s.touch(now)
 	s.sync.spread(it, from, push)
 	if it.kind == KindVerdict {
-		s.judge(now)
 		s.saveAt = now // a crash must not forget who is out
 	}
 	return true, nil
@@ -119,7 +119,7 @@ func (s *Set) room(h header, old *item) error {
 
 // timely says that an item is not valid at this time; nil if it is.
 func (s *Set) timely(now time.Time, it *item) error {
-	if s.loading {
+	if s.timeless {
 		return nil
 	}
 	switch it.kind {

@@ -2,6 +2,7 @@ package member
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -15,9 +16,10 @@ import (
 // first node holds the root key.
 type life struct {
 	*sim
-	tokens []Token
-	crowd  int // groups of the partition
-	done   map[string]int
+	tokens  []Token
+	crowd   int // groups of the partition
+	resting bool
+	done    map[string]int
 }
 
 func newLife(t testing.TB, seed uint64, nodes, admins int) *life {
@@ -46,7 +48,7 @@ func (s *sim) local(n *simNode) time.Time { return s.now.Add(n.skew) }
 // attend lets all admins attend, once a minute.
 func (l *life) attend() {
 	for _, n := range l.nodes {
-		if !n.down {
+		if !n.down && !l.resting {
 			l.enact(n, n.registrar.Attend(l.local(n), n.since), nil)
 		}
 	}
@@ -162,12 +164,17 @@ func (l *life) join(admin *simNode, tok Token) bool {
 		return false
 	}
 	l.enact(admin, signed, nil)
-	cert := ok(l, func() (*Certificate, error) { return l.net.checkCertificate(signed[0].Raw) })
-	if at := n.skew; l.skew > 0 {
-		n.skew = at + time.Duration(l.rand.Int64N(int64(2*l.skew))) - l.skew
+	l.arrive(n, admin, ok(l, func() (*Certificate, error) { return l.net.checkCertificate(signed[0].Raw) }))
+	return true
+}
+
+// arrive has a node come a little later that an admin has let in, with what a Joiner brings.
+func (l *life) arrive(n, admin *simNode, cert *Certificate) {
+	if l.skew > 0 {
+		n.skew = time.Duration(l.rand.Int64N(int64(2*l.skew))) - l.skew
 	}
 	known := [][]byte{Item{Kind: KindRecord, Raw: admin.set.record(admin.id.ID()).raw}.Stored()}
-	for index := range moreRecords { // as a Joiner brings them
+	for index := range moreRecords {
 		if raw := (&Door{set: admin.set}).another(index).Record; raw != nil {
 			known = append(known, Item{Kind: KindRecord, Raw: raw}.Stored())
 		}
@@ -175,15 +182,31 @@ func (l *life) join(admin *simNode, tok Token) bool {
 	l.nodes = append(l.nodes, n)
 	l.index[n.id.ID()] = n
 	n.saved, n.kept, n.down = known, cert, true
+	n.set = NewSet(l.net, n.id, cert, rand.New(rand.NewPCG(l.rand.Uint64(), 3)))
+	n.registrar = NewRegistrar(n.set, n.id, nil, l.world.random)
 	l.at(time.Duration(l.rand.IntN(5000))*time.Millisecond, func() {
 		l.rise(n)
 		if !admin.down {
 			l.step(admin, learnRecord(n.set.record(n.id.ID()).raw))
 		}
 	})
-	n.set = NewSet(l.net, n.id, cert, rand.New(rand.NewPCG(l.rand.Uint64(), 3)))
-	n.registrar = NewRegistrar(n.set, n.id, nil, l.world.random)
-	return true
+}
+
+// bring lets a node in by an admin with a certificate as adjust wants it.
+func (l *life) bring(admin *simNode, adjust func(*Certificate)) *simNode {
+	l.Helper()
+	n := &simNode{n: len(l.nodes), id: l.identity()}
+	now := l.local(admin)
+	want := Certificate{
+		WireGuard: n.id.WireGuard(), Signing: n.id.Signing(), Name: fmt.Sprintf("n%d", n.n), Capabilities: Relay,
+		NotBefore: now, NotAfter: now.Add(Validity), Serial: micros(now),
+	}
+	want.IPv4 = ok(l, func() (netip.Addr, error) { return admin.registrar.freeAddress(nil) })
+	adjust(&want)
+	cert := ok(l, func() (*Certificate, error) { return admin.registrar.authority().Issue(want, now) })
+	l.enact(admin, []Item{{Kind: KindCertificate, Raw: cert.raw}}, nil)
+	l.arrive(n, admin, cert)
+	return n
 }
 
 // crash stops a node for a while. It comes back with what was saved last.
@@ -272,5 +295,37 @@ func (l *life) everybodySays() {
 		if got != want {
 			l.Fatalf("node %d says\n%s\nand not\n%s", n.n, got, want)
 		}
+	}
+}
+
+// A simulation of a network that remembers what it has verified shows what would happen without.
+func TestRememberingNetworkRunsTheSame(t *testing.T) {
+	traces := make([]string, 2)
+	for i := range traces {
+		s := newSim(t, 41, 0)
+		if i == 1 {
+			s.world.net.Remember()
+		}
+		l := &life{sim: s, done: make(map[string]int)}
+		trace := sha256.New()
+		s.trace, s.loss, s.duplicate, s.skew = trace, 0.1, 0.1, time.Minute
+		for n := range 12 {
+			s.add(fmt.Sprintf("n%d", n), func(c *Certificate) {
+				if c.Serial = micros(s.now); n < 3 {
+					asAdmin(c)
+				}
+			})
+		}
+		s.nodes[0].registrar.SetRoot(s.root)
+		s.at(time.Minute, l.attend)
+		for range 60 {
+			l.happen()
+			l.run(time.Duration(l.rand.IntN(4000)) * time.Millisecond)
+		}
+		traces[i] = fmt.Sprintf("%x: %d frames, %d bytes, %v", trace.Sum(nil), s.frames, s.bytes, l.done)
+	}
+	t.Log(traces[0])
+	if traces[0] != traces[1] {
+		t.Errorf("and then %s", traces[1])
 	}
 }

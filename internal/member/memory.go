@@ -3,17 +3,18 @@ package member
 // memory keeps what was parsed and verified, by the bytes that it came from. A simulation of a thousand sets would
 // verify everything a thousand times; a node has no use for it. What is kept is immutable, and belongs to one goroutine.
 type memory struct {
-	heads   map[string]header
-	records map[string]*Record
-	certs   map[string]*Certificate
-	others  map[string]any
+	heads       map[string]header
+	records     map[string]*Record
+	certs       map[string]*Certificate
+	verdicts    map[string]*Verdict
+	invitations map[string]*Invitation
 }
 
 // Remember makes all sets of this network share what one of them has verified. For simulations in one goroutine.
 func (n *Network) Remember() {
 	n.memory = &memory{
 		heads: make(map[string]header), records: make(map[string]*Record), certs: make(map[string]*Certificate),
-		others: make(map[string]any),
+		verdicts: make(map[string]*Verdict), invitations: make(map[string]*Invitation),
 	}
 }
 
@@ -22,6 +23,20 @@ func (m *memory) certificates() map[string]*Certificate {
 		return nil
 	}
 	return m.certs
+}
+
+func (m *memory) verdictsOf() map[string]*Verdict {
+	if m == nil {
+		return nil
+	}
+	return m.verdicts
+}
+
+func (m *memory) invitationsOf() map[string]*Invitation {
+	if m == nil {
+		return nil
+	}
+	return m.invitations
 }
 
 // remembered is the value that known has for raw, or else what find makes of it. Without known nothing is kept.

@@ -22,9 +22,10 @@ type publisher struct {
 	has       bool // statement was given
 	pending   bool // the record may have to be signed anew
 	record    *Record
-	above     uint64    // the next sequence must be greater: somebody has a record of ours with this one
-	next      time.Time // the earliest time of the next version
-	surpassed time.Time // when surpass was last called
+	above     uint64       // the next sequence must be greater: somebody has a record of ours with this one
+	next      time.Time    // the earliest time of the next version
+	surpassed time.Time    // when surpass was last called
+	spare     *Certificate // the last one by another issuer than that of the present one; nil: none
 }
 
 func (s *Set) publish(st Statement) error {
@@ -40,8 +41,25 @@ func (s *Set) recertified(c *Certificate) {
 	if c.Serial <= s.cert.Serial && (c.sameRaw(s.cert.raw) || s.believes(s.cert) || !s.believes(c)) {
 		return
 	}
+	if s.believes(s.cert) && c.Issuer != s.cert.Issuer {
+		s.own.spare = s.cert
+	}
 	s.cert, s.own.pending = c, s.own.has
 	s.emit(Recertified{Certificate: c})
+}
+
+// fallBack makes the certificate by an earlier issuer this node's own again, if a verdict voids what another one signed
+// since: who passed it may not have known that this node was recertified, and so not have listed it.
+func (s *Set) fallBack(now time.Time) {
+	c := s.own.spare
+	if c == nil || s.believes(s.cert) || !s.believes(c) || !c.ValidAt(now) || s.out(s.self) {
+		return
+	}
+	h := header{KindCertificate, s.self, c.Serial, c.payload}
+	it := &item{header: h, raw: c.raw, mark: h.mark(), certificate: c}
+	s.put(it)
+	s.touch(now)
+	s.sync.spread(it, s.self, true)
 }
 
 // surpass notes a record of this node that it does not know: from before its disk was lost. A newer one must follow.

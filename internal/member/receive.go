@@ -48,7 +48,7 @@ func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
 	case typeWant:
 		return s.receivedWant(now, from, m.Keys)
 	case typeAdvert:
-		s.receivedAdvert(from, m.Heads)
+		s.receivedAdvert(now, from, m.Heads)
 		return nil
 	default:
 		return fmt.Errorf("members message: %w: type %d", ErrMalformed, m.Type)
@@ -196,7 +196,9 @@ func (s *Set) receivedWant(now time.Time, from wire.NodeID, keys []byte) error {
 	return nil
 }
 
-func (s *Set) receivedAdvert(from wire.NodeID, packed []byte) {
+// receivedAdvert asks for what is new to this node, and compares with the sender some time later, in case the answer is
+// lost.
+func (s *Set) receivedAdvert(now time.Time, from wire.NodeID, packed []byte) {
 	var want []place
 	for ; len(packed) > 0; packed = packed[advertLen:] {
 		shelf := s.shelves[Kind(packed[0])]
@@ -208,7 +210,10 @@ func (s *Set) receivedAdvert(from wire.NodeID, packed []byte) {
 			want = append(want, place{Kind(packed[0]), h.node})
 		}
 	}
-	s.want(from, want)
+	if len(want) > 0 {
+		s.want(from, want)
+		s.sync.begin(from, now.Add(sessionFirst))
+	}
 }
 
 // receivedItems takes the items that are believed, whatever the others are.

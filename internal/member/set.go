@@ -26,6 +26,8 @@ type Set struct {
 	shelves  map[Kind]*shelf
 	inForce  map[wire.NodeID]*Certificate // of every node that has one: the one that counts
 	verdicts map[wire.NodeID][]*Verdict   // first parts, by target
+	parts    map[ruling][]*Verdict        // by number; nil where one is missing
+	unjudged bool                         // there is a verdict since the set was judged last
 	exiles   map[place]*item
 	shares   map[place]int // how many verdicts and invitations are charged to whom
 	claims
@@ -33,7 +35,8 @@ type Set struct {
 	own  publisher
 	sync exchange
 
-	loading bool // what was stored, by a clock that cannot be right
+	loading  bool // what was stored
+	timeless bool // by a clock that cannot be right
 
 	dirty  bool
 	saveAt time.Time // if dirty
@@ -46,13 +49,16 @@ type place struct {
 	id   wire.NodeID
 }
 
+// ruling is what the parts of a verdict have in common.
+type ruling struct{ signer, target wire.NodeID }
+
 // NewSet is an empty set of the network, for the node with the given keys and certificate. Random numbers choose whom
 // to talk to; they need not be secret.
 func NewSet(n *Network, id Identity, cert *Certificate, random *rand.Rand) *Set {
 	s := &Set{
 		network: n, self: id.ID(), id: id, cert: cert, rand: random,
 		shelves: make(map[Kind]*shelf), inForce: make(map[wire.NodeID]*Certificate),
-		verdicts: make(map[wire.NodeID][]*Verdict), exiles: make(map[place]*item), shares: make(map[place]int),
+		verdicts: make(map[wire.NodeID][]*Verdict), exiles: make(map[place]*item), shares: make(map[place]int), parts: make(map[ruling][]*Verdict),
 		claims: newClaims(), sync: newExchange(),
 	}
 	for _, kind := range kinds {
@@ -84,6 +90,9 @@ func (s *Set) Step(now time.Time, in Input) error {
 	case Received:
 		err = s.received(now, in.From, in.Body)
 	case Tick:
+	}
+	if s.unjudged {
+		s.judge(now) // once, however many verdicts came
 	}
 	s.run(now)
 	return err

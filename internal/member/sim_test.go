@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"container/heap"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -30,7 +31,9 @@ type sim struct {
 	signed          map[uint64]bool      // marks of all items that somebody signed who may
 	strict          bool                 // all that is true of a set is checked after every step
 	bytes, frames   int
-	refused         int // messages that a set did not like
+	trace           io.Writer // if not nil: gets all that sets put out
+	refused         int       // messages that a set did not like
+	conflicts       int       // that were reported
 }
 
 type simNode struct {
@@ -46,6 +49,8 @@ type simNode struct {
 	saved     [][]byte     // what a crash leaves
 	kept      *Certificate // the same
 	down      bool
+	next      time.Time // when it wants a tick, by the right clock, if wants
+	wants     bool
 	checked   [4]uint64 // the state that was found in order
 }
 
@@ -142,6 +147,8 @@ func (s *sim) step(n *simNode, in Input) {
 	if err := n.set.Step(s.now.Add(n.skew), in); err != nil {
 		s.refused++
 	}
+	at, wants := n.set.NextDeadline()
+	n.next, n.wants = at.Add(-n.skew), wants
 	if own := n.set.shelves[KindRecord].items[n.id.ID()]; own != nil {
 		s.signed[own.mark] = true
 	}
@@ -151,6 +158,9 @@ func (s *sim) step(n *simNode, in Input) {
 		s.entitled(n)
 	}
 	for _, out := range n.set.Drain(nil) {
+		if s.trace != nil {
+			fmt.Fprintln(s.trace, s.now.UnixNano(), n.n, inWords(out))
+		}
 		switch out := out.(type) {
 		case Send:
 			s.carry(n, out)
@@ -160,10 +170,25 @@ func (s *sim) step(n *simNode, in Input) {
 			} else if other := s.index[out.Node]; other != nil && other != n {
 				s.at(time.Duration(s.rand.IntN(200))*time.Millisecond, func() { s.meet(n, other) })
 			}
+		case Conflict:
+			s.conflicts++
 		case Save:
 			n.saved, n.kept = out.Items, n.set.Certificate()
 		}
 	}
+}
+
+// inWords is an output without the addresses of what it points to.
+func inWords(out Output) string {
+	switch out := out.(type) {
+	case Ruled:
+		return fmt.Sprintf("ruled %x", out.Verdict.raw)
+	case Recertified:
+		return fmt.Sprintf("recertified %x", out.Certificate.raw)
+	case Renamed:
+		return fmt.Sprintf("renamed %x", out.Network.raw)
+	}
+	return fmt.Sprintf("%T %v", out, out)
 }
 
 // entitled holds the invariant that nothing is in a set that nobody signed who may.
@@ -251,8 +276,8 @@ func (s *sim) run(d time.Duration) {
 	for {
 		next, tick := end, (*simNode)(nil)
 		for _, n := range s.nodes {
-			if at, ok := n.set.NextDeadline(); ok && !n.down && at.Add(-n.skew).Before(next) {
-				next, tick = at.Add(-n.skew), n
+			if n.wants && !n.down && n.next.Before(next) {
+				next, tick = n.next, n
 			}
 		}
 		switch {
@@ -267,7 +292,7 @@ func (s *sim) run(d time.Duration) {
 				s.now = next
 			}
 			s.step(tick, Tick{})
-			if at, ok := tick.set.NextDeadline(); ok && !at.Add(-tick.skew).After(s.now) {
+			if tick.wants && !tick.next.After(s.now) {
 				s.Fatalf("node %d wants another tick at once", tick.n)
 			}
 		default:

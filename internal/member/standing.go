@@ -109,9 +109,9 @@ func (s *Set) believes(c *Certificate) bool {
 // stays reports whether a verdict on an admin, of which v is the first part, says that a node stays that this admin let
 // in. While parts are missing it may.
 func (s *Set) stays(v *Verdict, id wire.NodeID) bool {
+	list := s.parts[ruling{v.Signer, v.Target}]
 	for part := range v.Parts {
-		it := s.shelves[KindVerdict].items[verdictID(v.Signer, v.Target, part)]
-		if it == nil || it.verdict.Sequence != v.Sequence || it.verdict.keepsNode(id) {
+		if part >= len(list) || list[part] == nil || list[part].Sequence != v.Sequence || list[part].keepsNode(id) {
 			return true
 		}
 	}
@@ -138,13 +138,17 @@ func (s *Set) admissible(it *item) error {
 		if !s.believes(it.certificate) {
 			return ErrIssuer
 		}
+		if r := s.record(it.id); r != nil && s.admin(r.Certificate) && !it.certificate.Issuer.IsZero() {
+			return ErrIssuer // an admin cannot make another one an ordinary node
+		}
 	case KindVerdict:
 		v := it.verdict
 		if !s.counts(v) || (v.Left() && !s.believes(v.signedBy)) {
 			return ErrIssuer
 		}
-		first := s.shelves[KindVerdict].items[verdictID(v.Signer, v.Target, 0)]
-		if v.Part > 0 && first != nil && (first.sequence > v.Sequence || (first.sequence == v.Sequence && first.verdict.Parts <= v.Part)) {
+		first := s.parts[ruling{v.Signer, v.Target}]
+		if v.Part > 0 && len(first) > 0 && first[0] != nil && (first[0].Sequence > v.Sequence ||
+			(first[0].Sequence == v.Sequence && first[0].Parts <= v.Part)) {
 			return ErrMalformed // a part of what was replaced
 		}
 	case KindInvitation:
@@ -158,6 +162,7 @@ func (s *Set) admissible(it *item) error {
 // judge makes the set what the verdicts in it say. Records and certificates that have to go are kept aside: the node may
 // be taken back.
 func (s *Set) judge(now time.Time) {
+	s.unjudged = false
 	for again := true; again; { // a verdict that goes may bring another into force
 		again = false
 		for _, kind := range kinds {
@@ -194,4 +199,5 @@ func (s *Set) judge(now time.Time) {
 			s.sync.spread(it, wire.NodeID{}, true)
 		}
 	}
+	s.fallBack(now)
 }

@@ -281,6 +281,40 @@ func TestAdminStaysOutForAsLongAsItsCertificateIsValid(t *testing.T) {
 	}
 }
 
+// Who puts an admin out may not know whose certificates it has renewed since.
+func TestNodeWhoseRenewalIsVoidFallsBackOnItsEarlierCertificate(t *testing.T) {
+	for _, restarts := range []bool{false, true} {
+		w := newWorld(t, 1)
+		a, b, x := w.actor("a", nil, asAdmin), w.actor("b", nil, asAdmin), w.actor("x", nil, nil)
+		at := x.cert.IPv4
+		renewed := w.issue(Authority{Network: w.net, Admin: a.id, Own: a.cert}, x.id, "x", func(c *Certificate) { c.IPv4 = at })
+		s := NewSet(w.net, x.id, x.cert, rand.New(seeded(1)))
+		now := start.Add(day)
+		for _, in := range []Input{
+			Publish{}, Learn{items(a, b)}, Tick{}, Learn{[]Item{{Kind: KindCertificate, Raw: renewed.raw}}}, Publish{},
+		} {
+			now = now.Add(time.Second)
+			_ = s.Step(now, in)
+		}
+		if !s.Certificate().sameRaw(renewed.raw) || s.record(x.node()).Certificate.Issuer != a.node() {
+			t.Fatal("not renewed")
+		}
+		if restarts {
+			s = w.again(now, s)
+			_ = s.Step(now, Publish{})
+		}
+		void := s.record(x.node())
+		_ = s.Step(now, Learn{w.verdict(b, a, Out, day)})
+		_ = s.Step(now.Add(time.Second), Tick{})
+		r := s.record(x.node())
+		if !s.Certificate().sameRaw(x.cert.raw) || !r.Certificate.sameRaw(x.cert.raw) || r.Sequence <= void.Sequence {
+			t.Errorf("restarts %t: its certificate is signed by %s, that of its record by %s", restarts,
+				s.Certificate().Issuer, r.Certificate.Issuer)
+		}
+		w.consistent(s)
+	}
+}
+
 func TestVerdictDatedIntoTheFutureWaits(t *testing.T) {
 	w := newWorld(t, 1)
 	x := w.actor("x", nil, nil)

@@ -150,6 +150,9 @@ func (s *Set) Stored() [][]byte {
 	for _, p := range sortedPlaces(s.exiles) {
 		list = append(list, Item{Kind: p.kind, Raw: s.exiles[p].raw}.Stored())
 	}
+	if s.own.spare != nil {
+		list = append(list, Item{Kind: KindCertificate, Raw: s.own.spare.raw}.Stored())
+	}
 	return list
 }
 
