@@ -60,7 +60,7 @@ func (p *Plane) begun(reg *registration, initiation []byte) *peer {
 	if reg == nil {
 		return nil
 	}
-	if route := p.table.Load().Routes[reg.id]; route != nil && route.Held {
+	if t := p.table.Load(); t != nil && t.Routes[reg.id] != nil && t.Routes[reg.id].Held {
 		return nil // it is repeated
 	}
 	if to := reg.live.Load(); to != nil {

@@ -50,7 +50,23 @@ type departs struct {
 	six   [2 * 16]byte
 	is    byte // version of the last packet; zero: there is nothing to remember
 	last  departure
+	port  uint16 // of our own sockets
 }
+
+// own reports whether a packet, whose UDP header is at the given place, is one that this node itself has sent on the
+// underlay, and that the host routes into the overlay: to another node's address on a LAN that a third one leads to, for
+// instance. Carried, it would come here again, and so on for ever.
+func (d *departs) own(packet []byte, at int, source netip.Addr) bool {
+	return len(packet) >= at+2 && binary.BigEndian.Uint16(packet[at:]) == d.port &&
+		(d.sites.none() || d.sites.isSelf(source))
+}
+
+func (d *departs) loop() *departure {
+	d.is, d.last = 0, departure{refused: true}
+	return &d.last
+}
+
+const protocolUDP = 17
 
 // begin takes the present view and sites.
 func (d *departs) begin(v *view, s *sites) {
@@ -63,6 +79,9 @@ func (d *departs) begin(v *view, s *sites) {
 func (d *departs) of(packet []byte) *departure {
 	switch {
 	case len(packet) >= ip4Len && packet[0]>>4 == 4:
+		if packet[9] == protocolUDP && d.own(packet, int(packet[0]&15)*4, address4(binary.BigEndian.Uint32(packet[12:]))) {
+			return d.loop()
+		}
 		addresses := binary.BigEndian.Uint64(packet[12:20])
 		if d.is != 4 || addresses != d.four {
 			d.is, d.four = 4, addresses
@@ -70,6 +89,9 @@ func (d *departs) of(packet []byte) *departure {
 		}
 		return &d.last
 	case len(packet) >= ip6Len && packet[0]>>4 == 6:
+		if packet[6] == protocolUDP && d.own(packet, ip6Len, netip.AddrFrom16([16]byte(packet[8:24]))) {
+			return d.loop()
+		}
 		addresses := [2 * 16]byte(packet[8:40])
 		if d.is != 6 || addresses != d.six {
 			d.is, d.six = 6, addresses

@@ -36,6 +36,9 @@ type gate struct {
 func newGate(p *Plane, inner tun.Device) *gate {
 	g := &gate{Device: inner, plane: p, events: make(chan tun.Event, 1), timer: time.NewTimer(stalledAfter)}
 	g.host = inner
+	if len(p.sockets) > 0 {
+		g.departs.port = p.sockets[0].LocalAddr().Port()
+	}
 	if native := newHostIO(inner); native != nil {
 		g.host = native
 	}

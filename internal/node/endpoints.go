@@ -63,6 +63,12 @@ func (c *Core) probeEndpoint(now time.Time, p *peer, endpoint netip.AddrPort) {
 	c.addDirect(now, p, endpoint)
 }
 
+// onOverlay reports whether an address is one of the overlay itself, which carries no underlay.
+func (c *Core) onOverlay(a netip.Addr) bool {
+	n := c.cfg.Network
+	return n.Prefix.Contains(a.Unmap()) || n.Prefix6.Contains(a)
+}
+
 // tell says where this node is, or, while there is no way to say it, begins again once there is one.
 func (c *Core) tell(now time.Time, p *peer) {
 	p.meeting.untold = p.speakingPath() == nil

@@ -240,7 +240,7 @@ func (c *Core) pong(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 	if err != nil {
 		return
 	}
-	if m.Observed.IsValid() && on.direct() {
+	if m.Observed.IsValid() && on.direct() && !c.onOverlay(m.Observed.Addr()) {
 		c.step(c.gatherer.Step(now, nat.Observed{By: p.id, Addr: m.Observed}))
 	}
 	if m.Path == 0 {

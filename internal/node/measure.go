@@ -17,7 +17,7 @@ import (
 // family, or no room: a path that is up or in use is never displaced.
 func (c *Core) addDirect(now time.Time, p *peer, endpoint netip.AddrPort) *path {
 	socket, ok := c.socketFor(endpoint.Addr())
-	if !ok {
+	if !ok || c.onOverlay(endpoint.Addr()) {
 		return nil
 	}
 	if q := p.byEndpoint(socket, endpoint); q != nil {
