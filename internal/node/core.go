@@ -220,6 +220,7 @@ func (c *Core) NextDeadline() (time.Time, bool) {
 	consider(c.swept.Add(sweepEvery), true)
 	consider(c.catchup.deadline())
 	consider(c.gatewaysDue())
+	consider(c.networks.doubt, !c.networks.doubt.IsZero())
 	if c.registrar.May(c.attended) {
 		consider(member.NextAttend(c.attended), true)
 	}
@@ -258,6 +259,9 @@ func (c *Core) tick(now time.Time) {
 	}
 	if due, ok := c.gatewaysDue(); ok && !due.After(now) {
 		c.networks.waited, c.networksChanged = true, true
+	}
+	if doubt := c.networks.doubt; !doubt.IsZero() && !doubt.After(now) {
+		c.networksChanged = true
 	}
 	if c.catchup.tick(now) {
 		c.outdateAll()

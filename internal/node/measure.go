@@ -140,6 +140,7 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 	})
 	p.outdated = true
 	c.outdate(p)
+	c.networksChanged = c.networksChanged || c.advertisers[p.id]
 	if q.direct() {
 		up := p.reachable()
 		c.step(c.circuits.Step(now, circuit.Reachable{ID: p.id, Direct: up}))
@@ -243,8 +244,11 @@ func (c *Core) setRates(now time.Time, p *peer) {
 			rate = probe.Selected
 		case p.use.level == active && (q.id == p.route.Duplicate || slices.Contains(p.route.Standbys, q.id)):
 			rate = probe.Standby
-		case p.use.level == active, (p.use.level == recent || p.beside != 0) && q.id == p.route.Selected:
+		case p.use.level == active, p.use.level == recent && q.id == p.route.Selected:
 			rate = probe.Recent
+		}
+		if q.id == p.route.Selected {
+			rate = max(rate, p.beside)
 		}
 		if rate != q.rate {
 			q.rate = rate

@@ -18,6 +18,10 @@ const (
 	carrierRatio = 3                     // and by one part in so many of the other one's round trip
 	carrierHold  = 10 * time.Second      // and has been for so long; failures do not wait
 
+	// How long a member may be suspect until another one stands in for it. To do so too early costs nothing: packets of
+	// all members that advertise a network are taken, and two nodes that answer for one gateway both forward.
+	doubtFor = 300 * time.Millisecond
+
 	// A gateway address is not answered for in the first moments, while the other nodes of the site are not heard yet.
 	gatewayWait = 2 * time.Second
 )
@@ -33,13 +37,14 @@ type carrier struct {
 type networks struct {
 	carriers map[netip.Prefix]*carrier
 	holding  map[netip.Addr]bool
-	waited   bool     // for the other nodes of the site
-	told     Networks // as last put out
+	waited   bool      // for the other nodes of the site
+	doubt    time.Time // when some suspect member is to be looked at again; zero: there is none
+	told     Networks  // as last put out
 }
 
 // reviewNetworks chooses anew who carries what. It is called whenever members or paths have changed, and in every sweep.
 func (c *Core) reviewNetworks(now time.Time) {
-	c.networksChanged = false
+	c.networksChanged, c.networks.doubt = false, time.Time{}
 	if len(c.advertisers) == 0 && len(c.networks.told.Behind) == 0 && slices.Equal(c.networks.told.Self, c.ownAddresses()) {
 		return
 	}
@@ -56,7 +61,7 @@ func (c *Core) reviewNetworks(now time.Time) {
 			advertised[subnet] = append(advertised[subnet], m)
 		}
 	}
-	beside := make(map[wire.NodeID]bool)
+	beside := make(map[wire.NodeID]probe.Rate)
 	next := Networks{Self: c.ownAddresses(), Local: local, Behind: behind, Carriers: make(map[netip.Prefix]wire.NodeID)}
 	for _, subnet := range sortedPrefixes(advertised) {
 		list := advertised[subnet]
@@ -64,9 +69,12 @@ func (c *Core) reviewNetworks(now time.Time) {
 		if id, ok := c.carrierOf(now, subnet, list); ok && !mine {
 			next.Carriers[subnet] = id
 		}
-		if mine || len(list) > 1 && c.inUseBy(list) {
-			for _, m := range list {
-				beside[m.ID] = true
+		for _, m := range list {
+			switch {
+			case mine:
+				beside[m.ID] = probe.Standby
+			case len(list) > 1 && c.inUseBy(list):
+				beside[m.ID] = max(beside[m.ID], probe.Recent)
 			}
 		}
 	}
@@ -105,18 +113,14 @@ func (c *Core) inUseBy(list []member.Member) bool {
 }
 
 // standBeside keeps contact with members that may have to stand in for another one.
-func (c *Core) standBeside(now time.Time, beside map[wire.NodeID]bool) {
+func (c *Core) standBeside(now time.Time, beside map[wire.NodeID]probe.Rate) {
 	for _, id := range slices.SortedFunc(maps.Keys(beside), wire.NodeID.Compare) {
 		c.contact(now, id)
 	}
 	for _, id := range c.order {
 		p := c.peers[id]
-		was := p.beside
-		p.beside = 0
-		if beside[id] {
-			p.beside = 1
-		}
-		if p.beside != was {
+		if rate := beside[id]; rate != p.beside {
+			p.beside = rate
 			c.setRates(now, p)
 		}
 	}
@@ -160,7 +164,14 @@ func (c *Core) reach(now time.Time, id wire.NodeID) (time.Duration, bool) {
 		return 0, false
 	}
 	m, ok := p.prober.Measure(p.route.Selected, now)
-	return m.RTT, ok && (m.State == probe.Up || m.State == probe.Suspect)
+	if !ok || m.State != probe.Suspect {
+		return m.RTT, ok && m.State == probe.Up
+	}
+	end := m.Since.Add(doubtFor)
+	if now.Before(end) && (c.networks.doubt.IsZero() || end.Before(c.networks.doubt)) {
+		c.networks.doubt = end
+	}
+	return m.RTT, now.Before(end)
 }
 
 // reviewGateways decides which gateway addresses this node answers for: of the nodes at a site that are alive, the one

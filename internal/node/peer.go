@@ -40,11 +40,11 @@ const (
 type peer struct {
 	id     wire.NodeID
 	member member.Member
-	since  time.Time // of the contact
-	heard  time.Time // when a fresh frame last came from it
-	picked bool      // by this node, as one of its contacts
-	beside int       // not zero: it may have to stand in for a member that data flows to
-	frames bucket    // that it may send
+	since  time.Time  // of the contact
+	heard  time.Time  // when a fresh frame last came from it
+	picked bool       // by this node, as one of its contacts
+	beside probe.Rate // the least for its selected path: it stands beside a member that data flows to, or beside us
+	frames bucket     // that it may send
 
 	prober   *probe.Prober
 	selector *pathselect.Selector
