@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"overlayd/internal/wire"
 )
 
 func TestConflictsOfTwoSidesEndTheSameEverywhereAndAreMended(t *testing.T) {
@@ -105,5 +107,19 @@ func TestCopyOfAKeyIsBarredEverywhere(t *testing.T) {
 			t.Errorf("%+v", got)
 		}
 		w.consistent(s)
+	}
+}
+
+func TestOneRoundOfAttendingMendsAllThatLostOneAddress(t *testing.T) {
+	p := newParty(t, 1)
+	for i := range 4 {
+		a := p.actor("boston", nil, func(c *Certificate) {
+			c.IPv4, c.NotBefore = netip.MustParseAddr("10.71.9.9"), start.Add(time.Duration(i)*time.Second)
+		})
+		p.learn(p.set, Learn{items(a)})
+	}
+	p.learn(p.set, Learn{p.registrar.Attend(start.Add(time.Minute), make(map[wire.NodeID]time.Time))})
+	if left := p.set.Conflicts(); len(left) != 0 {
+		t.Errorf("%d conflicts are left: %+v", len(left), left)
 	}
 }

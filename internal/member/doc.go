@@ -10,8 +10,9 @@
 //	                   record: certificate, sequence, endpoints, relay consent, subnets, labels;
 //	                           signed by the node itself, newest sequence wins
 //
-// Set replicates the records by anti-entropy (set.go, message.go). Inviter makes one-time tokens and issues
-// certificates for them; Joiner is the newcomer's side (invite.go, joiner.go, joinframe.go).
+// Set replicates the records, and with them verdicts, invitations, settings and new certificates, by anti-entropy (set.go,
+// message.go); who is a member follows from the verdicts (standing.go). Registrar signs for an admin (registrar.go,
+// admit.go). Newcomers knock at the Door of any member; Joiner is their side (door.go, joiner.go, joinframe.go).
 //
 // Everything signed is an envelope, a CBOR array of two byte strings: payload, Ed25519 signature over a context string,
 // a zero byte and the payload as received. The payload is a CBOR map with integer keys; unknown keys are ignored, so

@@ -64,8 +64,8 @@ func (l *liar) body() []byte {
 	for i := range junk {
 		junk[i] = byte(l.rand.Uint32())
 	}
-	sp := span{Kind: KindRecord, Depth: uint8(l.rand.IntN(3))}
-	switch l.rand.IntN(6) {
+	sp := span{Kind: Kind(l.rand.IntN(7)), Depth: uint8(l.rand.IntN(3))}
+	switch l.rand.IntN(8) {
 	case 0:
 		return junk
 	case 1:
@@ -76,16 +76,43 @@ func (l *liar) body() []byte {
 		return message{Type: typeList, Lists: []list{{Span: sp, Heads: []byte{}}}}.encode()
 	case 4:
 		return message{Type: typeSame}.encode()
+	case 5:
+		return message{Type: typeWant, Keys: junk[:len(junk)/keyLen*keyLen%(keyLen*maxKeys)]}.encode()
+	case 6:
+		return message{Type: typeItems, News: true, Items: l.decrees()}.encode()
 	default:
 		items := []Item{{Kind: KindRecord, Raw: l.record()}, {Kind: KindRecord, Raw: l.record()[:1]}}
 		return message{Type: typeItems, News: l.rand.IntN(2) == 0, Items: items}.encode()
 	}
 }
 
+// decrees are what only admins may sign, signed by the liar.
+func (l *liar) decrees() []Item {
+	me, victim, now := l.node, l.anyone(), micros(l.now)
+	rank := Rank(1 + l.rand.IntN(3))
+	if victim == me {
+		rank = AsAdmin
+	}
+	verdict := must(signVerdict(l.net, me.id.signing, me.cert, victim.id.ID(), rank, now, nil))
+	forged := must(signVerdict(l.net, me.id.signing, l.nodes[0].cert, victim.id.ID(), rank, now, nil))
+	invitation := signInvitation(l.net, me.id.signing, me.cert, Invitation{
+		ID: TokenID{byte(now), 1}, Public: me.id.Signing(), Uses: 1, Expiry: l.now.Add(day), Sequence: now,
+	})
+	certificate := Item{Kind: KindCertificate, Raw: seal(me.id.signing, contextCertificate, victim.cert.payload)}
+	wrong := Item{Kind: kinds[l.rand.IntN(len(kinds))], Raw: l.record()}
+	if wrong.Kind == KindRecord {
+		wrong.Kind = KindVerdict
+	}
+	return append(append(verdict, forged...), invitation, certificate, wrong)
+}
+
+func (l *liar) anyone() *simNode { return l.nodes[l.rand.IntN(len(l.nodes))] }
+
 func TestLiarChangesNothingButItsOwnRecord(t *testing.T) {
 	s := newSim(t, 17, 20)
 	s.converge(10*time.Second, 20, everybody)
 	l := newLiar(s)
+	s.strict = true
 	for _, n := range s.nodes {
 		if n != l.node {
 			s.publish(n, 2)
