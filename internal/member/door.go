@@ -107,12 +107,12 @@ func (d *Door) receive(now time.Time, back any, frame []byte, admins []wire.Node
 	if i == nil {
 		return Answer{}, ErrUnknownToken
 	}
-	if !d.afford(now, i) {
-		return Answer{}, ErrTooManyJoins
-	}
 	body, err := i.Key.aeads(d.set.network.ID).openRequest(frame, r)
 	if err != nil {
 		return Answer{}, err
+	}
+	if !d.afford(now, i) {
+		return Answer{}, ErrTooManyJoins
 	}
 	a := Answer{Back: back}
 	var reply replyBody

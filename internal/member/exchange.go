@@ -37,14 +37,15 @@ type exchange struct {
 	adverts   map[place]bool
 	advertAt  time.Time // if adverts is not empty
 	roundAt   time.Time // zero: never met anybody
-	differAt  time.Time // when Differs is heeded again
-	differGap time.Duration
 }
 
 // neighbor holds what bounds the work that a neighbour can cause.
 type neighbor struct {
-	credit float64
-	at     time.Time
+	chosen    bool // this node picked it: others may have come in a crowd
+	credit    float64
+	at        time.Time
+	differAt  time.Time // when its word that it knows something else is heeded again
+	differGap time.Duration
 }
 
 // session is an exchange that this node drives: it asks until the neighbour says that both have the same.
@@ -66,7 +67,7 @@ func newExchange() exchange {
 }
 
 // met adds a neighbour, and an exchange with it.
-func (s *Set) met(now time.Time, peer wire.NodeID) error {
+func (s *Set) met(now time.Time, peer wire.NodeID, chosen bool) error {
 	if peer == s.self {
 		return nil
 	}
@@ -79,6 +80,7 @@ func (s *Set) met(now time.Time, peer wire.NodeID) error {
 		at, _ := slices.BinarySearchFunc(x.order, peer, wire.NodeID.Compare)
 		x.order = slices.Insert(x.order, at, peer)
 	}
+	x.neighbors[peer].chosen = chosen
 	if x.roundAt.IsZero() {
 		x.roundAt = now.Add(roundsEvery)
 	}
@@ -103,11 +105,12 @@ func (x *exchange) begin(peer wire.NodeID, at time.Time) {
 
 // differs begins an exchange with a neighbour that knows something else. Most of the time that is on its way already.
 func (x *exchange) differs(now time.Time, in Differs) {
-	if x.neighbors[in.Peer] == nil || now.Before(x.differAt) || x.session(in.Peer) >= 0 {
+	n := x.neighbors[in.Peer]
+	if n == nil || now.Before(n.differAt) || x.session(in.Peer) >= 0 {
 		return
 	}
-	x.differGap = min(max(2*x.differGap, differFirst), differLast)
-	x.differAt = now.Add(x.differGap)
+	n.differGap = min(max(2*n.differGap, differFirst), differLast)
+	n.differAt = now.Add(n.differGap)
 	x.sessions = append(x.sessions, session{peer: in.Peer, next: now.Add(differDelay), known: in.Known})
 }
 
@@ -120,6 +123,9 @@ func (x *exchange) end(peer wire.NodeID) {
 
 // gained notes that an exchange with peer brought something: there may be more.
 func (x *exchange) gained(peer wire.NodeID, now time.Time) {
+	if n := x.neighbors[peer]; n != nil {
+		n.differGap = 0
+	}
 	x.begin(peer, now.Add(sessionNext))
 	i := x.session(peer)
 	x.sessions[i].tries = min(x.sessions[i].tries, 1)
@@ -157,7 +163,6 @@ func (x *exchange) spread(it *item, from wire.NodeID, push bool) {
 		x.news = append(x.news, news{item: it, from: from})
 	}
 	x.adverts[place{it.kind, it.id}] = true
-	x.differGap = 0
 }
 
 // quiet forgets what is to be told.
@@ -233,15 +238,29 @@ func (s *Set) runSessions(now time.Time) {
 	}
 }
 
-// choose picks up to n neighbours at random, not the one excepted, in sorted order.
+// choose picks up to n neighbours at random, not the one excepted, in sorted order: half of them among those that this
+// node has chosen to talk to, so that no crowd of others can keep news from it.
 func (s *Set) choose(n int, except wire.NodeID) []wire.NodeID {
-	pool := slices.Clone(s.sync.order)
-	if at, ok := slices.BinarySearchFunc(pool, except, wire.NodeID.Compare); ok {
-		pool = slices.Delete(pool, at, at+1)
+	pool := make([]wire.NodeID, 0, len(s.sync.order))
+	chosen := 0 // stand first
+	for _, id := range s.sync.order {
+		if id == except {
+			continue
+		}
+		pool = append(pool, id)
+		if s.sync.neighbors[id].chosen {
+			last := len(pool) - 1
+			pool[chosen], pool[last] = pool[last], pool[chosen]
+			chosen++
+		}
 	}
 	n = min(n, len(pool))
 	for i := range n {
-		j := i + s.rand.IntN(len(pool)-i)
+		among := len(pool)
+		if i < min((n+1)/2, chosen) {
+			among = chosen
+		}
+		j := i + s.rand.IntN(among-i)
 		pool[i], pool[j] = pool[j], pool[i]
 	}
 	slices.SortFunc(pool[:n], wire.NodeID.Compare)

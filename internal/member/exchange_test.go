@@ -18,8 +18,8 @@ type pair struct {
 func (p *pair) run(t testing.TB) time.Duration {
 	t.Helper()
 	begin := p.now
-	_ = p.a.Step(p.now, Met{p.b.self})
-	_ = p.b.Step(p.now, Met{p.a.self})
+	_ = p.a.Step(p.now, Met{Peer: p.b.self})
+	_ = p.b.Step(p.now, Met{Peer: p.a.self})
 	for p.a.Digest() != p.b.Digest() || len(p.a.sync.sessions)+len(p.b.sync.sessions) > 0 {
 		if p.now.Sub(begin) > time.Hour {
 			t.Fatalf("not equal after an hour: %x, %x", p.a.Digest(), p.b.Digest())

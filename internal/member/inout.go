@@ -28,8 +28,11 @@ type Publish struct{ Statement }
 // is told through a crash.
 type Learn struct{ Items []Item }
 
-// Met says that Peer, a member, can be sent to from now on.
-type Met struct{ Peer wire.NodeID }
+// Met says that Peer, a member, can be sent to from now on. Chosen says that this node has picked it to talk to.
+type Met struct {
+	Peer   wire.NodeID
+	Chosen bool
+}
 
 // Lost says that Peer cannot be sent to any more.
 type Lost struct{ Peer wire.NodeID }

@@ -28,7 +28,7 @@ func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
 		return err
 	}
 	if s.sync.neighbors[from] == nil {
-		if err := s.met(now, from); err != nil {
+		if err := s.met(now, from, false); err != nil {
 			return err
 		}
 	}

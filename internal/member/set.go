@@ -82,7 +82,7 @@ func (s *Set) Step(now time.Time, in Input) error {
 	case Learn:
 		err = s.learnAll(now, in.Items)
 	case Met:
-		err = s.met(now, in.Peer)
+		err = s.met(now, in.Peer, in.Chosen)
 	case Lost:
 		s.sync.forget(in.Peer)
 	case Differs:

@@ -124,7 +124,7 @@ func lone(t *testing.T) (*world, *Set, Identity, *Record) {
 	id := w.identity()
 	s := NewSet(w.net, id, w.enrol(id, "founder", nil), rand.New(seeded(1)))
 	other, r := w.record("boston", 5, Statement{})
-	for _, in := range []Input{Publish{}, learnRecord(r.Raw()), Met{other.ID()}} {
+	for _, in := range []Input{Publish{}, learnRecord(r.Raw()), Met{Peer: other.ID()}} {
 		if err := s.Step(start, in); err != nil {
 			t.Fatal(err)
 		}

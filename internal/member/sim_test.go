@@ -222,7 +222,7 @@ func (s *sim) reach(a, b *simNode) bool { return s.side(a) == s.side(b) }
 func (s *sim) meet(a, b *simNode) {
 	if _, known := a.set.Get(b.id.ID()); known && s.reach(a, b) && !a.met[b.id.ID()] {
 		a.met[b.id.ID()] = true
-		s.step(a, Met{b.id.ID()})
+		s.step(a, Met{Peer: b.id.ID()})
 	}
 }
 

@@ -262,7 +262,7 @@ func TestAdminStaysOutForAsLongAsItsCertificateIsValid(t *testing.T) {
 	s := NewSet(w.net, id, w.enrol(id, "own", asAdmin), rand.New(seeded(1)))
 	other := w.actor("other", nil, asAdmin)
 	for _, in := range []Input{
-		Learn{items(a, left, other)}, Met{other.node()}, Learn{w.verdict(nil, a, Out, 0)}, Learn{w.verdict(left, left, Out, 0)},
+		Learn{items(a, left, other)}, Met{Peer: other.node()}, Learn{w.verdict(nil, a, Out, 0)}, Learn{w.verdict(left, left, Out, 0)},
 	} {
 		if err := s.Step(start, in); err != nil {
 			t.Fatal(err)

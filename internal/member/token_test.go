@@ -144,7 +144,7 @@ func TestInvitationsAreBounded(t *testing.T) {
 	if err := invite(Offer{TTL: time.Hour, Endpoints: at}); !errors.Is(err, ErrManyTokens) {
 		t.Errorf("one too many: %v", err)
 	}
-	for _, in := range []Input{Met{p.another("boston", nil).id.ID()}, Tick{}} {
+	for _, in := range []Input{Met{Peer: p.another("boston", nil).id.ID()}, Tick{}} {
 		_ = p.set.Step(start.Add(26*time.Hour), in)
 	}
 	_ = p.set.Step(start.Add(27*time.Hour), Tick{})

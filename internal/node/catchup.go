@@ -85,7 +85,7 @@ func (c *Core) met(now time.Time, p *peer) {
 	if c.catchup.meets(now) {
 		c.outdateAll()
 	}
-	c.step(c.members.Step(now, member.Met{Peer: p.id}))
+	c.step(c.members.Step(now, member.Met{Peer: p.id, Chosen: p.picked}))
 }
 
 // unmet notes that it cannot any more.

@@ -156,6 +156,9 @@ func (c *Core) pick(now time.Time, id wire.NodeID) {
 	}
 	p.picked, p.heard = true, now
 	c.picked++
+	if p.meeting.met {
+		c.step(c.members.Step(now, member.Met{Peer: p.id, Chosen: true}))
+	}
 	c.setRates(now, p)
 }
 
