@@ -241,10 +241,28 @@ func (l *life) settle(limit time.Duration) {
 			}
 			l.Fatalf("not equal after %s", limit)
 		}
+		l.plead()
 		l.run(time.Second)
 	}
 	l.Logf("%d members of %d nodes, %d verdicts, %d conflicts, equal after %s; %v", len(l.nodes[0].set.Members()),
 		len(l.nodes), len(l.nodes[0].set.shelves[KindVerdict].items), len(l.nodes[0].set.Conflicts()), l.now.Sub(begin), l.done)
+}
+
+// plead lets every node tell somebody of the root's verdicts who may not listen to it otherwise, as the node does where a
+// member does not answer.
+func (l *life) plead() {
+	for _, n := range l.nodes {
+		ids := n.set.IDs()
+		if n.down || len(ids) == 0 {
+			continue
+		}
+		to := ids[l.rand.IntN(len(ids))]
+		for _, body := range n.set.Pleas() {
+			if l.index[to] != nil && to != n.id.ID() {
+				l.carry(n, Send{To: to, Body: body})
+			}
+		}
+	}
 }
 
 // agree reports whether all members that the root knows have the same set.

@@ -227,3 +227,42 @@ func TestLongestVerdictFitsAndListsAllMembers(t *testing.T) {
 	}
 	t.Logf("%d parts of at most %d bytes", len(list), len(list[0].Raw))
 }
+
+// An admin that turned hostile has put everybody out, so that this node listens to nobody. Then the root strikes it.
+func TestTheRootIsHeardByWhoTakesEverybodyForOut(t *testing.T) {
+	p := newParty(t, 1)
+	rogue := p.another("rogue", func(c *Certificate) { c.Capabilities |= Admin })
+	victim := p.another("victim", nil)
+	p.share(rogue, victim)
+	for _, id := range []wire.NodeID{p.id.ID(), rogue.id.ID()} {
+		signed, err := signVerdict(p.net, rogue.id.signing, rogue.set.cert, id, Out, micros(start)+1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.learn(victim.set, Learn{signed})
+	}
+	if !victim.set.out(p.id.ID()) {
+		t.Fatal("the founder is not out")
+	}
+	signed, err := p.registrar.Revoke(start, rogue.id.ID(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.learn(p.set, Learn{signed})
+	before := victim.set.Digest()
+	other := message{Type: typeItems, Items: []Item{{Kind: KindRecord, Raw: p.set.record(p.id.ID()).raw}}}.encode()
+	for _, body := range [][]byte{other, message{Type: typeSame}.encode(), nil} {
+		if err := victim.set.Step(start, Received{From: p.id.ID(), Body: body}); !errors.Is(err, ErrStranger) {
+			t.Errorf("%v", err)
+		}
+	}
+	if victim.set.Digest() != before {
+		t.Fatal("more than the root's verdicts is taken from who is out")
+	}
+	for _, body := range p.set.Pleas() {
+		_ = victim.set.Step(start, Received{From: p.id.ID(), Body: body})
+	}
+	if victim.set.out(p.id.ID()) || !victim.set.out(rogue.id.ID()) {
+		t.Error("the root was not heard")
+	}
+}

@@ -1,8 +1,10 @@
 package member
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"overlayd/internal/wire"
@@ -20,8 +22,11 @@ func (h head) newer(i *item) bool {
 
 // received answers one message. Members that are not met yet are met by it: they can be answered.
 func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
-	if from == s.self || s.inForce[from] == nil {
+	if from == s.self {
 		return ErrStranger
+	}
+	if s.inForce[from] == nil {
+		return s.receivedOutside(now, body)
 	}
 	m, err := parseMessage(body)
 	if err != nil {
@@ -53,6 +58,54 @@ func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
 	default:
 		return fmt.Errorf("members message: %w: type %d", ErrMalformed, m.Type)
 	}
+}
+
+// receivedOutside takes the root's verdicts, and nothing else, from who is no member by what this node knows. It may know
+// too little: an admin that turned hostile may have put everybody out here, so that nobody else is left to say that the
+// root struck it. Such a verdict speaks for itself, whoever brings it; nothing is answered.
+func (s *Set) receivedOutside(now time.Time, body []byte) error {
+	m, err := parseMessage(body)
+	errs := []error{ErrStranger, err}
+	for _, it := range m.Items {
+		if it.Kind != KindVerdict {
+			continue
+		}
+		if v, _, _, err := parseVerdict(it.Raw); err != nil || !v.Signer.IsZero() {
+			continue
+		}
+		if _, err := s.learn(now, it, wire.NodeID{}, true); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// maxPleas bounds the messages of Pleas.
+const maxPleas = 4
+
+// Pleas are members messages with the root's latest verdicts, for who does not answer: it may have been told that this
+// node is out, or that everybody is.
+func (s *Set) Pleas() (bodies [][]byte) {
+	var items []*item
+	for _, it := range s.shelves[KindVerdict].items {
+		if it.verdict.Signer.IsZero() {
+			items = append(items, it)
+		}
+	}
+	slices.SortFunc(items, func(a, b *item) int {
+		return cmp.Or(cmp.Compare(b.sequence, a.sequence), a.id.Compare(b.id))
+	})
+	var list []Item
+	for _, it := range items {
+		list = append(list, Item{Kind: KindVerdict, Raw: it.raw})
+	}
+	for _, part := range pack(list, maxItems, func(i Item) int { return len(i.Raw) + 5 }) {
+		if len(bodies) == maxPleas {
+			break
+		}
+		bodies = append(bodies, message{Type: typeItems, Items: part, News: true}.encode())
+	}
+	return bodies
 }
 
 // same notes that a neighbour knows the same.

@@ -89,9 +89,12 @@ type Core struct {
 	agenda   agenda
 	touched  []*peer
 	relaying map[wire.CircuitID]*relayed
-	ceiling  *fwd.Budget // of all that is relayed; nil: none
-	swept    time.Time   // when the Core last looked for what is not in use
-	hellos   bucket      // to members without contact
+	ceiling  *fwd.Budget   // of all that is relayed; nil: none
+	swept    time.Time     // when the Core last looked for what is not in use
+	hellos   bucket        // to members without contact
+	outcasts []wire.NodeID // whose frames are still opened, for what the root says in them
+	outside  bucket        // of such frames
+	pleaded  time.Time     // when members that do not answer were last told what the root says
 
 	networks        networks
 	networksChanged bool
@@ -132,6 +135,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		peers:    make(map[wire.NodeID]*peer),
 		relaying: make(map[wire.CircuitID]*relayed),
 		dirty:    true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
+		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
 		networks: networks{carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool)},
 	}
 	c.registrar = member.NewRegistrar(c.members, cfg.Identity, cfg.Root, cfg.Secret)
@@ -255,6 +259,7 @@ func (c *Core) tick(now time.Time) {
 			c.dropCandidates(now, c.peers[id])
 		}
 		c.reviewContacts(now)
+		c.plead(now)
 		c.networksChanged = true
 	}
 	if due, ok := c.gatewaysDue(); ok && !due.After(now) {

@@ -80,6 +80,10 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 		}
 		back = in.Path.Hop
 	}
+	if c.known[frame.From].IsZero() {
+		c.heardOutside(now, frame)
+		return
+	}
 	p := c.peers[frame.From]
 	if !frame.Fresh {
 		c.hello(now, p, in, frame, back)

@@ -8,6 +8,7 @@ import (
 
 	"overlayd/internal/circuit"
 	"overlayd/internal/member"
+	"overlayd/internal/seal"
 	"overlayd/internal/wire"
 	"overlayd/tunnel/fwd"
 )
@@ -65,12 +66,10 @@ func (c *Core) memberChanged(now time.Time, id wire.NodeID) {
 		c.expel(now, id)
 		return
 	}
-	if key := m.Certificate.WireGuard; c.known[id] != key {
-		if !c.known[id].IsZero() {
-			c.expel(now, id)
-		}
+	if key := m.Certificate.WireGuard; c.known[id] != key { // that of a node is always the same: its identifier follows from it
 		c.known[id] = key
 		c.box.AddPeer(id, key)
+		c.outcasts = slices.DeleteFunc(c.outcasts, func(other wire.NodeID) bool { return other == id })
 	}
 	var allowed []netip.Prefix
 	for _, a := range []netip.Addr{m.IPv4, m.IPv6} {
@@ -117,9 +116,60 @@ func (c *Core) expel(now time.Time, id wire.NodeID) {
 		}
 		p.relays.without(id)
 	}
-	c.box.RemovePeer(id)
+	c.castOut(id)
 	c.dirty = true
 	c.emit(RemovePeer{ID: id})
+}
+
+// Whoever is out by what this node knows may have been put out by an admin that the root has struck, and so may everybody
+// else: then nobody is left to say so. So the root's verdicts are taken from outcasts too (member.Set), and told to members
+// that do not answer.
+const (
+	maxOutcasts   = 256
+	outsideFrames = 20 // a second, of all of them
+	pleadEvery    = time.Minute
+)
+
+// castOut keeps the key of a node that is out, or forgets it.
+func (c *Core) castOut(id wire.NodeID) {
+	if _, out := c.members.Revoked(id); !out {
+		c.box.RemovePeer(id)
+		return
+	}
+	c.outcasts = append(c.outcasts, id)
+	if len(c.outcasts) > maxOutcasts {
+		c.box.RemovePeer(c.outcasts[0])
+		c.outcasts = slices.Delete(c.outcasts, 0, 1)
+	}
+}
+
+// heardOutside takes a frame of a node that is no member.
+func (c *Core) heardOutside(now time.Time, frame seal.Frame) {
+	if frame.Kind == wire.KindMembers && c.outside.take(now, 1) {
+		c.step(c.members.Step(now, member.Received{From: frame.From, Body: frame.Body}))
+	}
+}
+
+// plead tells picked members that do not answer what the root says: they may take this node for revoked.
+func (c *Core) plead(now time.Time) {
+	if now.Sub(c.pleaded) < pleadEvery {
+		return
+	}
+	c.pleaded = now
+	pleas := c.members.Pleas()
+	if len(pleas) == 0 {
+		return
+	}
+	for _, id := range c.order {
+		p := c.peers[id]
+		if !p.picked || p.speakingPath() != nil {
+			continue
+		}
+		q, _ := p.link()
+		for _, body := range pleas {
+			c.sendOn(p, q, wire.KindMembers, body)
+		}
+	}
 }
 
 // ruled tells a person of a verdict.
