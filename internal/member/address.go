@@ -63,8 +63,17 @@ const maxName = 63
 // ErrName means that a name is not a lower-case DNS label.
 var ErrName = errors.New("a name has 1 to 63 of the characters a-z, 0-9 and -, and neither begins nor ends with -")
 
+// reserved is what the root key is called where a signer has to be named.
+const reserved = "root"
+
+// ErrReserved means that a name would be taken for the root key's.
+var ErrReserved = errors.New(`the name "root" is kept for the root key: choose another one`)
+
 // ValidName says why name cannot be a node's or a network's; nil if it can.
 func ValidName(name string) error {
+	if name == reserved {
+		return ErrReserved
+	}
 	if name == "" || len(name) > maxName || name[0] == '-' || name[len(name)-1] == '-' {
 		return fmt.Errorf("%q is refused: %w", clip(name), ErrName)
 	}
@@ -87,7 +96,7 @@ func NameFrom(host string) string {
 		return '-'
 	}, host)
 	name = strings.Trim(name[:min(len(name), maxName)], "-")
-	if name == "" {
+	if name == "" || name == reserved {
 		return "node"
 	}
 	return name

@@ -79,6 +79,8 @@ type Core struct {
 
 	known     map[wire.NodeID]member.Key // the members that this node would deal with
 	roster    bool                       // they, or what they say, have changed
+	quiet     bool                       // nobody is told of changes
+	warned    time.Time                  // when a person was last told that the certificate ends
 	attended  time.Time                  // when the Core last looked for what is to be signed
 	attending map[wire.NodeID]time.Time  // since when it knows
 	catchup   catchup
@@ -145,7 +147,10 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		c.ceiling = fwd.NewBudget(rate, max(rate/4, ceilingBurst))
 	}
 	c.step(c.circuits.Step(now, circuit.SetRelay{Allowed: c.relaysForOthers()}))
+	c.quiet = true // what was known before is no news
 	c.step(c.members.Step(now, member.Load{Items: stored}))
+	c.memberChanges(now)
+	c.quiet = false
 	if own, ok := c.members.Get(c.self); ok {
 		c.endpoints = own.Record.Endpoints // until something else is found: a restart is no news
 	}
@@ -260,6 +265,7 @@ func (c *Core) tick(now time.Time) {
 		}
 		c.reviewContacts(now)
 		c.plead(now)
+		c.warnOfEnd(now)
 		c.networksChanged = true
 	}
 	if due, ok := c.gatewaysDue(); ok && !due.After(now) {

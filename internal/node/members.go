@@ -32,7 +32,7 @@ func (c *Core) memberChanges(now time.Time) (any bool) {
 		case member.Ruled:
 			c.ruled(out.Verdict)
 		case member.Conflict:
-			c.emit(Notice{Text: c.conflictText(out)})
+			c.notice(c.conflictText(out), false)
 		case member.Recertified:
 			c.recertified(now, out.Certificate)
 		case member.Renamed:
@@ -180,16 +180,38 @@ func (c *Core) ruled(v *member.Verdict) {
 	node, by := c.name(v.Target), c.nameOfSigner(v.Signer)
 	switch {
 	case v.Left():
-		c.emit(Notice{Text: node + " has left the network"})
+		c.notice(node+" has left the network", false)
 	case v.Rank == member.Out && v.Target == c.self:
-		c.emit(Notice{Text: "this node was revoked by " + by + ": the others do not answer it any more", Bad: true})
+		c.notice("this node was revoked by "+by+": the others do not answer it any more", true)
 	case v.Rank == member.Out:
-		c.emit(Notice{Text: node + " was revoked by " + by})
+		c.notice(node+" was revoked by "+by, false)
 	case v.Rank == member.AsAdmin:
-		c.emit(Notice{Text: node + " is an admin now, says " + by})
+		c.notice(node+" is an admin now, says "+by, false)
 	default:
-		c.emit(Notice{Text: node + " is an ordinary member now, says " + by})
+		c.notice(node+" is an ordinary member now, says "+by, false)
 	}
+}
+
+func (c *Core) notice(text string, bad bool) {
+	if !c.quiet {
+		c.emit(Notice{Text: text, Bad: bad})
+	}
+}
+
+// A certificate that is not renewed in time means that no admin was reached for weeks: a person is told once a day.
+const (
+	endWarning = 14 * 24 * time.Hour
+	warnEvery  = 24 * time.Hour
+)
+
+func (c *Core) warnOfEnd(now time.Time) {
+	end := c.members.Certificate().NotAfter
+	if end.Sub(now) > endWarning || now.Sub(c.warned) < warnEvery {
+		return
+	}
+	c.warned = now
+	c.notice("the certificate of this node ends on "+end.UTC().Format(time.DateOnly)+" and no admin has renewed it: start an "+
+		"admin that it reaches (overlayctl members lists them)", true)
 }
 
 // conflictText says who has what two members claim.
