@@ -78,6 +78,9 @@ func (s *Set) part(v, is *Verdict) {
 func (s *Set) rule(v *Verdict) {
 	list := slices.DeleteFunc(s.verdicts[v.Target], func(old *Verdict) bool { return old.Signer == v.Signer })
 	s.verdicts[v.Target] = append(list, v)
+	if v.Rank == Out && s.sync.neighbors[v.Target] != nil { // the last that it hears from us
+		s.sendItems(v.Target, []Item{{Kind: KindVerdict, Raw: v.raw}}, true)
+	}
 	s.emit(Ruled{Verdict: v})
 	s.emit(Changed{Node: v.Target})
 }
