@@ -17,11 +17,10 @@ import (
 // crowd is a core under test in a network of many members, of whom only the keys exist.
 type crowd struct {
 	testing.TB
-	now       time.Time
-	core      *Core
-	network   *member.Network
-	registrar *member.Registrar // of the root, with what the core knows
-	others    []*other
+	now     time.Time
+	core    *Core
+	network *member.Network
+	others  []*other
 }
 
 type other struct {

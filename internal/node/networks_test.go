@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	lanNet    = netip.MustParsePrefix("192.168.8.0/24")
+	lanNet = netip.MustParsePrefix("192.168.8.0/24")
 	router = netip.MustParseAddr("192.168.8.1")
 )
 
