@@ -49,10 +49,12 @@ type Host struct {
 	Name string
 	ID   wire.NodeID
 
+	index   int // in the network
 	net     *Net
 	cfg     node.CoreConfig
 	address netip.AddrPort
 	nat     *natRouter
+	skew    time.Duration
 
 	Core  *node.Core // nil while the host is down
 	table *fwd.Table
@@ -85,6 +87,7 @@ type Options struct {
 	Subnets   []netip.Prefix // behind it
 	Relay     member.Consent
 	Algorithm pathselect.Algorithm
+	Skew      time.Duration // by which its clock is fast
 }
 
 // Host signs a host in. It is down until Start.
@@ -108,7 +111,7 @@ func (f *Founder) Host(name string, o Options) *Host {
 	}
 	public := netip.AddrFrom4([4]byte{198, 51, byte(100 + f.count>>8), byte(f.count)})
 	h := &Host{
-		Name: name, ID: id.ID(), net: f.net, address: netip.AddrPortFrom(public, 51871),
+		index: len(f.net.hosts), Name: name, ID: id.ID(), net: f.net, address: netip.AddrPortFrom(public, 51871), skew: o.Skew,
 		seen: make(map[*Host]map[uint64]bool),
 	}
 	if o.NAT {
@@ -127,6 +130,7 @@ func (f *Founder) Host(name string, o Options) *Host {
 		h.cfg.Root = f.root
 	}
 	f.net.hosts = append(f.net.hosts, h)
+	f.net.owners[public] = h
 	return h
 }
 
@@ -153,9 +157,9 @@ func (h *Host) Start() {
 		binary.BigEndian.PutUint64(cfg.Seed[8*i:], h.net.rng.Uint64())
 	}
 	cfg.Secret = rand.NewChaCha8(cfg.Seed)
-	core, err := node.NewCore(h.net.now, cfg, h.saved)
+	core, err := node.NewCore(h.now(), cfg, h.saved)
 	must(err)
-	h.Core = core
+	h.Core, h.tick = core, time.Time{}
 	h.bind()
 	h.step(node.LocalAddresses{Addrs: []netip.Addr{h.address.Addr()}})
 }
@@ -186,7 +190,7 @@ func (h *Host) outside() netip.Addr {
 
 // step gives the core one input and carries out what it wants.
 func (h *Host) step(in node.Input) {
-	must(h.Core.Step(h.net.now, in))
+	must(h.Core.Step(h.now(), in))
 	h.outputs = h.Core.Drain(h.outputs[:0])
 	for _, out := range h.outputs {
 		switch out := out.(type) {
@@ -206,23 +210,39 @@ func (h *Host) step(in node.Input) {
 }
 
 // schedule makes sure that the core is ticked when it wants to be.
+// A tick that comes too early is put off when it comes.
 func (h *Host) schedule() {
-	due, ok := h.Core.NextDeadline()
-	if !ok || (due.Equal(h.tick) && h.tick.After(h.net.now)) {
+	due, ok := h.due()
+	if !ok || (!h.tick.IsZero() && !due.Before(h.tick)) {
 		return
-	}
-	if due.Before(h.net.now) {
-		due = h.net.now
 	}
 	h.tick = due
 	core := h.Core
 	h.net.at(due, func() {
-		if h.Core == core && h.tick.Equal(due) {
-			h.tick = time.Time{}
-			h.step(node.Tick{})
+		if h.Core != core || !h.tick.Equal(due) {
+			return // an earlier one has taken its place
 		}
+		h.tick = time.Time{}
+		if next, ok := h.due(); ok && next.After(due) {
+			h.schedule()
+			return
+		}
+		h.step(node.Tick{})
 	})
 }
+
+// due is when the core wants to be ticked, on the clock of the simulation.
+func (h *Host) due() (time.Time, bool) {
+	due, ok := h.Core.NextDeadline()
+	due = due.Add(-h.skew)
+	if due.Before(h.net.now) {
+		due = h.net.now
+	}
+	return due, ok
+}
+
+// now is the time on the host's clock.
+func (h *Host) now() time.Time { return h.net.now.Add(h.skew) }
 
 // transmit sends a datagram on a hop.
 func (h *Host) transmit(hop fwd.Hop, d datagram) {
@@ -256,7 +276,7 @@ func (h *Host) Send(to *Host) uint64 {
 		r = h.table.Routes[to.ID]
 	}
 	h.copy(r.Primary, p)
-	if r.Duplicate != nil && r.Budget.Take(packetLen, h.Core.Stamp(h.net.now)) {
+	if r.Duplicate != nil && r.Budget.Take(packetLen, h.Core.Stamp(h.now())) {
 		h.copy(r.Duplicate, p)
 	}
 	return h.seq
@@ -280,7 +300,7 @@ func (h *Host) receive(d datagram) {
 	if h.Core == nil {
 		return
 	}
-	now := h.Core.Stamp(h.net.now)
+	now := h.Core.Stamp(h.now())
 	path := h.table.Sources[d.from]
 	var circuit *fwd.Path
 	if d.label != 0 {
@@ -299,7 +319,7 @@ func (h *Host) receive(d datagram) {
 		path, circuit = e.Path, e.Path
 	}
 	if d.control != nil {
-		h.step(node.Datagram{Class: wire.ClassControl, Data: d.control, From: d.from, Path: circuit, At: h.net.now})
+		h.step(node.Datagram{Class: wire.ClassControl, Data: d.control, From: d.from, Path: circuit, At: h.now()})
 		return
 	}
 	if d.data.to != h {
