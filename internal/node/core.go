@@ -100,6 +100,7 @@ type Core struct {
 	endpoints []netip.AddrPort // where this node can be reached, as published
 	dirty     bool             // the forwarding table is out of date
 	fresh     *fwd.Table       // to be published
+	tabled    tabled
 	pings     pings
 	refused   refusals
 
