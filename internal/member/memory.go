@@ -7,13 +7,17 @@ type memory struct {
 	records map[string]*Record
 	certs   map[string]*Certificate
 	others  map[string]any
+	items   map[Kind]map[string]*item
 }
 
 // Remember makes all sets of this network share what one of them has verified. For simulations in one goroutine.
 func (n *Network) Remember() {
 	n.memory = &memory{
 		heads: make(map[string]header), records: make(map[string]*Record), certs: make(map[string]*Certificate),
-		others: make(map[string]any),
+		others: make(map[string]any), items: make(map[Kind]map[string]*item),
+	}
+	for _, kind := range kinds {
+		n.memory.items[kind] = make(map[string]*item)
 	}
 }
 
