@@ -10,6 +10,7 @@ import (
 
 	"overlayd/internal/member"
 	"overlayd/internal/node"
+	"overlayd/internal/seal"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
 	"overlayd/probe"
@@ -21,6 +22,7 @@ type Founder struct {
 	net     *Net
 	root    ed25519.PrivateKey
 	Network *member.Network
+	keys    *seal.Memory
 	random  *rand.ChaCha8
 	count   int
 }
@@ -35,7 +37,7 @@ func (n *Net) Found() *Founder {
 	network, err := member.NewNetwork(root, "simulated", netip.MustParsePrefix("10.71.0.0/16"), n.now)
 	must(err)
 	network.Remember()
-	return &Founder{net: n, root: root, Network: network, random: random}
+	return &Founder{net: n, root: root, Network: network, keys: seal.NewMemory(), random: random}
 }
 
 func must(err error) {
@@ -124,7 +126,7 @@ func (f *Founder) Host(name string, o Options) *Host {
 	h.cfg = node.CoreConfig{
 		Network: f.Network, Identity: id, Certificate: cert,
 		Sockets: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), 51871)},
-		Relay:   o.Relay, Probe: probe.Config{}, Select: pathselect.Config{}, Algorithm: o.Algorithm, Subnets: o.Subnets,
+		Keys:    f.keys, Relay: o.Relay, Probe: probe.Config{}, Select: pathselect.Config{}, Algorithm: o.Algorithm, Subnets: o.Subnets,
 	}
 	if o.Root {
 		h.cfg.Root = f.root
