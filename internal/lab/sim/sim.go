@@ -14,6 +14,8 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"overlayd/internal/wire"
 )
 
 // Net is a simulated underlay and the hosts on it.
@@ -26,6 +28,7 @@ type Net struct {
 	order uint64
 
 	hosts  []*Host
+	byID   map[wire.NodeID]*Host
 	owners map[netip.Addr]*Host // by the address that others see
 	byAddr map[netip.AddrPort]port
 	links  map[link]*Link
@@ -34,6 +37,9 @@ type Net struct {
 
 	// Between, if set, is the underlay between two hosts that have no Link of their own.
 	Between func(from, to *Host) Link
+
+	// Census, if set, holds the invariants of the membership at every host after each of its steps.
+	Census *Census
 
 	// Check, if set, is called after every event: it holds the invariants.
 	Check func()
@@ -62,6 +68,7 @@ func New(seed uint64) *Net {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	return &Net{
 		Seed: seed, now: start, start: start, rng: rand.New(rand.NewPCG(seed, 0)),
+		byID:   make(map[wire.NodeID]*Host),
 		owners: make(map[netip.Addr]*Host), byAddr: make(map[netip.AddrPort]port), links: make(map[link]*Link),
 	}
 }
@@ -137,6 +144,7 @@ type datagram struct {
 	from, to netip.AddrPort
 	label    uint64 // zero: none
 	control  []byte // a frame of the cores
+	kind     wire.Kind
 	data     *packet
 }
 
