@@ -135,8 +135,9 @@ func peek(kind Kind, raw []byte) (header, error) {
 // item is a verified item in the set. It is immutable. One of the pointers is set, by kind.
 type item struct {
 	header
-	raw  []byte
-	mark uint64
+	stored []byte // for the disk
+	raw    []byte // the end of it
+	mark   uint64
 
 	record      *Record
 	certificate *Certificate
@@ -148,7 +149,15 @@ type item struct {
 // verify believes raw, of which h was peeked, or says why not. What depends on the time or on other items is not looked
 // at. A certificate that equals known is not verified again.
 func (n *Network) verify(h header, raw []byte, known *Certificate) (*item, error) {
-	it := &item{header: h, raw: raw, mark: h.mark()}
+	if n.memory == nil {
+		return n.verified(h, raw, known)
+	}
+	return remembered(n.memory.items[h.kind], raw, func() (*item, error) { return n.verified(h, raw, known) })
+}
+
+func (n *Network) verified(h header, raw []byte, known *Certificate) (*item, error) {
+	it := newItem(h, raw)
+	raw = it.raw
 	var err error
 	switch h.kind {
 	case KindRecord:
@@ -167,6 +176,12 @@ func (n *Network) verify(h header, raw []byte, known *Certificate) (*item, error
 		}
 	}
 	return it, err
+}
+
+// newItem copies raw.
+func newItem(h header, raw []byte) *item {
+	stored := Item{Kind: h.kind, Raw: raw}.Stored()
+	return &item{header: h, stored: stored, raw: stored[1:], mark: h.mark()}
 }
 
 // charged is whose share of the set a verdict or an invitation takes; zero: the root's.

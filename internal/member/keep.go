@@ -153,7 +153,7 @@ func (s *Set) exileStored(in Item) {
 	if err != nil {
 		return
 	}
-	if it, err := s.network.verify(h, slices.Clone(in.Raw), nil); err == nil {
+	if it, err := s.network.verify(h, in.Raw, nil); err == nil {
 		s.exile(it)
 	}
 }

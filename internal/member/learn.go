@@ -78,7 +78,7 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 	if !from.IsZero() && !s.sync.afford(now, from, verifyCost) {
 		return false, ErrBusy
 	}
-	it, err := s.network.verify(h, slices.Clone(in.Raw), known)
+	it, err := s.network.verify(h, in.Raw, known)
 	if err != nil {
 		return false, err
 	}

@@ -8,6 +8,7 @@ type memory struct {
 	certs       map[string]*Certificate
 	verdicts    map[string]*Verdict
 	invitations map[string]*Invitation
+	items       map[Kind]map[string]*item
 }
 
 // Remember makes all sets of this network share what one of them has verified. For simulations in one goroutine.
@@ -15,6 +16,10 @@ func (n *Network) Remember() {
 	n.memory = &memory{
 		heads: make(map[string]header), records: make(map[string]*Record), certs: make(map[string]*Certificate),
 		verdicts: make(map[string]*Verdict), invitations: make(map[string]*Invitation),
+		items: make(map[Kind]map[string]*item),
+	}
+	for _, kind := range kinds {
+		n.memory.items[kind] = make(map[string]*item)
 	}
 }
 

@@ -129,7 +129,8 @@ func (s *Set) runOwn(now time.Time) {
 	}
 	p.record, p.above, p.next = r, sequence, now.Add(publishEvery)
 	h := header{KindRecord, s.self, sequence, r.payload}
-	it := &item{header: h, raw: r.raw, mark: h.mark(), record: r}
+	it := newItem(h, r.raw)
+	it.record = r
 	s.put(it)
 	s.touch(now)
 	s.sync.spread(it, s.self, true)

@@ -65,7 +65,9 @@ func NewSet(n *Network, id Identity, cert *Certificate, random *rand.Rand) *Set 
 		s.shelves[kind] = newShelf()
 	}
 	if h, err := n.peek(KindSettings, n.raw); err == nil {
-		s.shelves[KindSettings].put(&item{header: h, raw: n.raw, mark: h.mark(), settings: n})
+		it := newItem(h, n.raw)
+		it.settings = n
+		s.shelves[KindSettings].put(it)
 	}
 	return s
 }

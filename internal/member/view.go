@@ -139,16 +139,17 @@ func (s *Set) Digest() uint64 {
 	return binary.BigEndian.Uint64(hash("overlayd set v1", sums[:]))
 }
 
-// Stored are all items in the form that Load takes, sorted by kind and identifier, and those kept aside.
+// Stored are all items in the form that Load takes, sorted by kind and identifier, and those kept aside. They
+// must not be changed.
 func (s *Set) Stored() [][]byte {
 	var list [][]byte
 	for _, kind := range kinds {
 		for _, id := range s.shelves[kind].order {
-			list = append(list, Item{Kind: kind, Raw: s.shelves[kind].items[id].raw}.Stored())
+			list = append(list, s.shelves[kind].items[id].stored)
 		}
 	}
 	for _, p := range sortedPlaces(s.exiles) {
-		list = append(list, Item{Kind: p.kind, Raw: s.exiles[p].raw}.Stored())
+		list = append(list, s.exiles[p].stored)
 	}
 	if s.own.spare != nil {
 		list = append(list, Item{Kind: KindCertificate, Raw: s.own.spare.raw}.Stored())

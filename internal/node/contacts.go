@@ -101,7 +101,7 @@ func (c *Core) meet(now time.Time, m member.Member) *peer {
 	c.peers[m.ID] = p
 	at, _ := slices.BinarySearchFunc(c.order, m.ID, wire.NodeID.Compare)
 	c.order = slices.Insert(c.order, at, m.ID)
-	c.dirty = true
+	c.outdate(p)
 	c.touch(p)
 	return p
 }
@@ -126,7 +126,7 @@ func (c *Core) lose(now time.Time, p *peer) {
 	if p.meeting.met {
 		c.unmet(now, p)
 	}
-	c.dirty = true
+	c.outdate(p)
 }
 
 // acquaint picks contacts until there are enough.

@@ -52,8 +52,9 @@ type CoreConfig struct {
 	Probe       probe.Config
 	Select      pathselect.Config
 	Algorithm   pathselect.Algorithm
-	Seed        [32]byte  // of schedules and choices
-	Secret      io.Reader // nonces and labels: a cryptographic source in production
+	Seed        [32]byte     // of schedules and choices
+	Secret      io.Reader    // nonces and labels: a cryptographic source in production
+	Keys        *seal.Memory // shared by the cores of a simulation; nil in production
 }
 
 // Contact is where a member was reached in an earlier run.
@@ -105,6 +106,7 @@ type Core struct {
 	endpoints []netip.AddrPort // where this node can be reached, as published
 	dirty     bool             // the forwarding table is out of date
 	fresh     *fwd.Table       // to be published
+	tabled    tabled
 	pings     pings
 	refused   refusals
 
@@ -125,6 +127,9 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 	box, err := seal.New(self, cfg.Network.ID, private, cfg.Epoch, cfg.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
+	}
+	if cfg.Keys != nil {
+		box.Share(cfg.Keys)
 	}
 	c := &Core{
 		cfg: cfg, self: self, origin: now, random: random, box: box,

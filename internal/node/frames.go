@@ -128,7 +128,7 @@ func (c *Core) hello(now time.Time, p *peer, in Datagram, frame seal.Frame, back
 		*last = now
 	}
 	if raw, err := c.box.SealHello(nil, frame.From, frame.SenderEpoch); err == nil {
-		c.emit(Send{Hop: back, Frame: raw})
+		c.emit(Send{Hop: back, Frame: raw, Kind: wire.KindHello})
 	}
 }
 
@@ -277,7 +277,7 @@ func (c *Core) sendOn(p *peer, on *path, kind wire.Kind, body []byte) {
 		c.refused.count(err)
 		return
 	}
-	c.emit(Send{Hop: on.fwd.Hop, Frame: raw})
+	c.emit(Send{Hop: on.fwd.Hop, Frame: raw, Kind: kind})
 }
 
 // say sends a message to the peer on whatever path speaks.

@@ -53,7 +53,8 @@ type Output interface{ output() }
 // Send puts a frame on the underlay.
 type Send struct {
 	Hop   fwd.Hop
-	Frame []byte // owned by the receiver of the output
+	Frame []byte    // owned by the receiver of the output
+	Kind  wire.Kind // of the message that is sealed in it; zero: none
 }
 
 // Publish replaces the forwarding table.

@@ -52,7 +52,8 @@ type peer struct {
 	list     []*path // the same, by number
 	lastPath wire.PathID
 	budget   *fwd.Budget
-	entry    *entry // in the forwarding table; nil: to be made anew
+	entry    *entry // in the last forwarding table
+	stale    bool   // it is out of date
 	route    pathselect.Selection
 
 	use     usage

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"net/netip"
 	"time"
 
@@ -9,15 +10,31 @@ import (
 	"overlayd/tunnel/fwd"
 )
 
+// tabled is the last table and what has changed since. The next one is a copy with those peers made anew, since a node
+// that meets a thousand members builds some hundred tables of some hundred peers.
+type tabled struct {
+	last    *fwd.Table // nil: the next one is made from nothing
+	changed []*peer    // also such as were lost since
+}
+
 // table builds the forwarding table from the present state.
 func (c *Core) table(now time.Time) *fwd.Table {
-	t := &fwd.Table{
-		Routes:  make(map[wire.NodeID]*fwd.Route, len(c.peers)),
-		Labels:  make(map[wire.Label]fwd.Entry, 2*len(c.relaying)),
-		Sources: make(map[netip.AddrPort]*fwd.Path, len(c.peers)),
+	t, whole := c.tabled.copy()
+	changed := c.tabled.changed
+	if whole {
+		changed = c.sortedPeers()
 	}
-	for _, id := range c.order {
-		c.enterPeer(now, t, c.peers[id])
+	c.tabled.last, c.tabled.changed = t, nil
+	shared := false // an address by two peers: the later one has it, until it has gone
+	for _, p := range changed {
+		p.stale = false
+		shared = c.peers[p.id] == p && !c.enterPeer(now, t, p) || shared
+	}
+	if shared {
+		c.tabled.last = nil
+		if !whole {
+			return c.table(now)
+		}
 	}
 	for _, id := range sortedKeys(c.relaying) {
 		r := c.relaying[id]
@@ -31,8 +48,35 @@ func (c *Core) table(now time.Time) *fwd.Table {
 	return t
 }
 
-// entry is what one peer adds to the table. It is kept while nothing changes, since a busy node builds many tables; not
-// that of a peer with circuits, whose hops depend on other peers.
+// copy is the last table without the peers that have changed, and whether that leaves none.
+func (s *tabled) copy() (t *fwd.Table, whole bool) {
+	t = &fwd.Table{Labels: make(map[wire.Label]fwd.Entry)}
+	if s.last == nil {
+		t.Routes, t.Sources = make(map[wire.NodeID]*fwd.Route), make(map[netip.AddrPort]*fwd.Path)
+		return t, true
+	}
+	t.Routes, t.Sources = maps.Clone(s.last.Routes), maps.Clone(s.last.Sources)
+	for _, p := range s.changed {
+		if p.entry == nil {
+			continue
+		}
+		delete(t.Routes, p.id)
+		for _, s := range p.entry.sources {
+			delete(t.Sources, s.at)
+		}
+	}
+	return t, false
+}
+
+func (c *Core) sortedPeers() []*peer {
+	list := make([]*peer, 0, len(c.order))
+	for _, id := range c.order {
+		list = append(list, c.peers[id])
+	}
+	return list
+}
+
+// entry is what one peer adds to the table.
 type entry struct {
 	route   *fwd.Route
 	sources []source
@@ -51,33 +95,35 @@ type label struct {
 
 // outdate notes that what a peer adds to the table has changed.
 func (c *Core) outdate(p *peer) {
-	p.entry = nil
 	c.dirty = true
+	if !p.stale {
+		p.stale = true
+		c.tabled.changed = append(c.tabled.changed, p)
+	}
 }
 
 func (c *Core) outdateAll() {
-	for _, p := range c.peers {
-		c.outdate(p)
-	}
 	c.dirty = true
+	c.tabled.last = nil
 }
 
-// enterPeer enters the routes to one peer and the ways in from it.
-func (c *Core) enterPeer(now time.Time, t *fwd.Table, p *peer) {
-	e := p.entry
-	if e == nil {
-		e = c.makeEntry(now, p)
-		if len(e.labels) == 0 {
-			p.entry = e
-		}
+// enterPeer enters the routes to one peer and the ways in from it, and reports whether no other peer had one of them.
+// Peers with circuits are made anew each time: their hops depend on other peers.
+func (c *Core) enterPeer(now time.Time, t *fwd.Table, p *peer) (alone bool) {
+	p.entry = c.makeEntry(now, p)
+	if alone = true; len(p.entry.labels) > 0 {
+		p.stale = true
+		c.tabled.changed = append(c.tabled.changed, p)
 	}
-	for _, s := range e.sources {
+	for _, s := range p.entry.sources {
+		alone = alone && t.Sources[s.at] == nil
 		t.Sources[s.at] = s.path
 	}
-	for _, l := range e.labels {
+	for _, l := range p.entry.labels {
 		t.Labels[l.receive] = l.entry
 	}
-	t.Routes[p.id] = e.route
+	t.Routes[p.id] = p.entry.route
+	return alone
 }
 
 func (c *Core) makeEntry(now time.Time, p *peer) *entry {

@@ -52,6 +52,7 @@ type Box struct {
 	hints   map[wire.Hint][]*peer
 	hint    wire.Hint
 	plain   []byte // scratch
+	memory  *Memory
 }
 
 type peer struct {
@@ -165,6 +166,14 @@ func (b *Box) derive(p *peer) error {
 	if p.seal != nil {
 		return nil
 	}
+	if b.memory != nil {
+		return b.memory.derive(b, p)
+	}
+	return b.agree(p)
+}
+
+// agree is derive by a public-key operation.
+func (b *Box) agree(p *peer) error {
 	theirs, err := ecdh.X25519().NewPublicKey(p.public[:])
 	if err != nil {
 		return fmt.Errorf("public key of %s: %w", p.id.Short(), err)

@@ -15,12 +15,7 @@ func many(seed uint64, count int) (*Net, []*Host) {
 	for i := range count {
 		hosts = append(hosts, f.Host(fmt.Sprintf("node-%d", i), Options{}))
 	}
-	for i, a := range hosts {
-		for _, b := range hosts[:i] {
-			delay := time.Duration(5+n.rng.IntN(60)) * time.Millisecond
-			n.Both(a, b, func(l *Link) { l.Delay = delay })
-		}
-	}
+	n.Between = func(from, to *Host) Link { return Link{Delay: n.distance(from, to)} }
 	f.Introduce(hosts...)
 	for _, h := range hosts {
 		h.Start()

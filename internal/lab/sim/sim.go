@@ -9,12 +9,13 @@
 package sim
 
 import (
-	"container/heap"
-	"fmt"
-	"hash/fnv"
+	"encoding/binary"
+	"hash/crc64"
 	"math/rand/v2"
 	"net/netip"
 	"time"
+
+	"overlayd/internal/wire"
 )
 
 // Net is a simulated underlay and the hosts on it.
@@ -23,13 +24,22 @@ type Net struct {
 	now   time.Time
 	start time.Time
 	rng   *rand.Rand
-	queue events
+	queue queue
 	order uint64
 
 	hosts  []*Host
+	byID   map[wire.NodeID]*Host
+	owners map[netip.Addr]*Host // by the address that others see
 	byAddr map[netip.AddrPort]port
 	links  map[link]*Link
 	trace  uint64 // running hash of everything that was delivered
+	mixed  []byte // scratch
+
+	// Between, if set, is the underlay between two hosts that have no Link of their own.
+	Between func(from, to *Host) Link
+
+	// Census, if set, holds the invariants of the membership at every host after each of its steps.
+	Census *Census
 
 	// Check, if set, is called after every event: it holds the invariants.
 	Check func()
@@ -58,7 +68,8 @@ func New(seed uint64) *Net {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	return &Net{
 		Seed: seed, now: start, start: start, rng: rand.New(rand.NewPCG(seed, 0)),
-		byAddr: make(map[netip.AddrPort]port), links: make(map[link]*Link),
+		byID:   make(map[wire.NodeID]*Host),
+		owners: make(map[netip.Addr]*Host), byAddr: make(map[netip.AddrPort]port), links: make(map[link]*Link),
 	}
 }
 
@@ -68,49 +79,21 @@ func (n *Net) Now() time.Duration { return n.now.Sub(n.start) }
 // Trace is a hash of everything that happened: equal seeds give equal traces.
 func (n *Net) Trace() uint64 { return n.trace }
 
-type event struct {
-	at    time.Time
-	order uint64
-	do    func()
-}
-
-type events []event
-
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	if !e[i].at.Equal(e[j].at) {
-		return e[i].at.Before(e[j].at)
-	}
-	return e[i].order < e[j].order
-}
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-
-// Push is for package heap.
-func (e *events) Push(x any) { *e = append(*e, x.(event)) }
-
-// Pop is for package heap.
-func (e *events) Pop() any {
-	last := (*e)[len(*e)-1]
-	(*e)[len(*e)-1] = event{}
-	*e = (*e)[:len(*e)-1]
-	return last
-}
-
 // After does something once, d from now.
 func (n *Net) After(d time.Duration, do func()) { n.at(n.now.Add(d), do) }
 
 func (n *Net) at(t time.Time, do func()) {
 	n.order++
-	heap.Push(&n.queue, event{at: t, order: n.order, do: do})
+	n.queue.push(event{at: t.Sub(n.start), order: n.order, do: do})
 }
 
 // Run lets the time pass until d after now.
 func (n *Net) Run(d time.Duration) {
 	until := n.now.Add(d)
-	for len(n.queue) > 0 && !n.queue[0].at.After(until) {
-		e := heap.Pop(&n.queue).(event)
-		n.now = e.at
-		e.do()
+	for e := n.queue.first(); e != nil && e.at <= until.Sub(n.start); e = n.queue.first() {
+		due := n.queue.pop()
+		n.now = n.start.Add(due.at)
+		due.do()
 		if n.Check != nil {
 			n.Check()
 		}
@@ -147,11 +130,21 @@ func (n *Net) linkOf(from, to netip.Addr) *Link {
 	return l
 }
 
+// distance is a delay of 5 to 65 ms between two hosts, the same each time and in both directions.
+func (n *Net) distance(a, b *Host) time.Duration {
+	if b.index < a.index {
+		a, b = b, a
+	}
+	mixed := rand.NewPCG(n.Seed, uint64(a.index)<<32|uint64(b.index))
+	return 5*time.Millisecond + time.Duration(mixed.Uint64()%uint64(60*time.Millisecond))
+}
+
 // datagram is what travels on the underlay.
 type datagram struct {
 	from, to netip.AddrPort
 	label    uint64 // zero: none
 	control  []byte // a frame of the cores
+	kind     wire.Kind
 	data     *packet
 }
 
@@ -164,21 +157,13 @@ type packet struct {
 
 // send puts a datagram on the underlay.
 func (n *Net) send(d datagram) {
-	l := n.linkOf(d.from.Addr(), d.to.Addr())
-	if l.Cut || n.rng.Float64() < l.Loss {
+	at, lost := n.arrival(d)
+	if lost {
 		return
 	}
-	at := n.now.Add(l.Delay)
-	if l.Jitter > 0 {
-		at = at.Add(time.Duration(n.rng.Int64N(int64(l.Jitter))))
-	}
-	if at.Before(l.last) {
-		at = l.last
-	}
-	l.last = at
 	n.at(at, func() {
 		if p := n.byAddr[d.to]; p != nil {
-			n.mark(d)
+			n.mark(&d)
 			p.receive(d)
 			if n.tap != nil {
 				n.tap(d)
@@ -187,13 +172,50 @@ func (n *Net) send(d datagram) {
 	})
 }
 
-func (n *Net) mark(d datagram) {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %d %s %s %d %x", n.trace, n.now.UnixNano(), d.from, d.to, d.label, d.control)
-	if d.data != nil {
-		fmt.Fprintf(h, " %d", d.data.seq)
+// arrival is when a datagram arrives, if it does.
+func (n *Net) arrival(d datagram) (at time.Time, lost bool) {
+	var l *Link
+	from, to := d.from.Addr(), d.to.Addr()
+	if n.Between != nil && n.links[link{from, to}] == nil {
+		a, b := n.owners[from], n.owners[to]
+		if a == nil || b == nil {
+			return at, true
+		}
+		between := n.Between(a, b)
+		l = &between
+	} else {
+		l = n.linkOf(from, to)
 	}
-	n.trace = h.Sum64()
+	if l.Cut || n.rng.Float64() < l.Loss {
+		return at, true
+	}
+	at = n.now.Add(l.Delay)
+	if l.Jitter > 0 {
+		at = at.Add(time.Duration(n.rng.Int64N(int64(l.Jitter))))
+	}
+	if at.Before(l.last) {
+		at = l.last
+	}
+	l.last = at
+	return at, false
+}
+
+var polynomial = crc64.MakeTable(crc64.ECMA)
+
+// mark adds a datagram to the trace.
+func (n *Net) mark(d *datagram) {
+	b := binary.BigEndian.AppendUint64(n.mixed[:0], n.trace)
+	b = binary.BigEndian.AppendUint64(b, uint64(n.now.Sub(n.start)))
+	for _, a := range []netip.AddrPort{d.from, d.to} {
+		addr := a.Addr().As16()
+		b = binary.BigEndian.AppendUint16(append(b, addr[:]...), a.Port())
+	}
+	b = binary.BigEndian.AppendUint64(b, d.label)
+	if d.data != nil {
+		b = binary.BigEndian.AppendUint64(b, d.data.seq)
+	}
+	n.mixed = append(b, d.control...)
+	n.trace = crc64.Checksum(n.mixed, polynomial)
 }
 
 // hostAt is the host behind an underlay address, or nil.

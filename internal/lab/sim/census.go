@@ -1,0 +1,233 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"overlayd/internal/member"
+	"overlayd/internal/node"
+	"overlayd/internal/wire"
+)
+
+// Census holds the invariants of the membership. After every step it looks at the host that was stepped, and panics with
+// what is wrong:
+//
+//   - a node that a host knows to be out is no contact of it, stands nowhere in its table, has no session with it, and its
+//     frames have no effect
+//   - nothing is stored that was not signed by who may sign it: the simulation knows all that was signed, since it holds
+//     all the keys
+//   - a contact that a host has picked is not displaced by what somebody sends, and contacts stay within the bound
+type Census struct {
+	Slack int // contacts beyond the bound on guests: those that data flows to
+
+	net    *Net
+	strict *member.Network // verifies by itself: it remembers nothing
+	signed map[string]bool // all that was signed by who may, in the form that is stored
+	own    map[*Host]*member.Record
+	stored map[*Host][][]byte
+	states map[*Host]contacts
+	outs   map[wire.NodeID]*Host // that somebody has put out
+}
+
+// contacts is what a host had when it was last looked at.
+type contacts struct {
+	digest uint64
+	picked int
+	epoch  uint64
+}
+
+// Watch begins to hold the invariants, before any host has started.
+func (f *Founder) Watch() *Census {
+	strict, err := member.ParseNetwork(f.Network.Raw())
+	must(err)
+	c := &Census{
+		Slack: 16, net: f.net, strict: strict, signed: make(map[string]bool), own: make(map[*Host]*member.Record),
+		stored: make(map[*Host][][]byte), states: make(map[*Host]contacts), outs: make(map[wire.NodeID]*Host),
+	}
+	c.sign(member.Item{Kind: member.KindSettings, Raw: f.Network.Raw()})
+	for _, h := range f.net.hosts {
+		for _, stored := range h.saved {
+			c.signed[string(stored)] = true
+		}
+	}
+	f.net.Census = c
+	return c
+}
+
+func (c *Census) sign(items ...member.Item) {
+	for _, it := range items {
+		c.signed[string(it.Stored())] = true
+	}
+}
+
+func (c *Census) fail(h *Host, format string, args ...any) {
+	panic(fmt.Sprintf("seed %d, at %v: %s %s", c.net.Seed, c.net.Now(), h.Name, fmt.Sprintf(format, args...)))
+}
+
+// joined notes what a newcomer has signed.
+func (c *Census) joined(h *Host, out member.Joined) {
+	for _, stored := range out.Items {
+		it, err := member.ParseStored(stored)
+		must(err)
+		if r, err := c.strict.VerifyRecord(it.Raw, nil, h.now()); err == nil && r.Node() == h.ID {
+			c.sign(it)
+		}
+	}
+}
+
+// look holds the invariants at a host after a step.
+func (c *Census) look(h *Host, in node.Input) {
+	set := h.Core.Members()
+	if own, ok := set.Get(h.ID); ok && c.own[h] != own.Record {
+		c.own[h] = own.Record
+		c.sign(member.Item{Kind: member.KindRecord, Raw: own.Record.Raw()})
+	}
+	published, loud := false, false
+	for _, out := range h.outputs {
+		switch out := out.(type) {
+		case node.Publish:
+			published = true
+		case node.Send:
+			loud = true
+		case node.SaveMembers:
+			c.holdsWhatWasSigned(h, out)
+		}
+	}
+	if d, ok := in.(node.Datagram); ok {
+		sender := c.net.hostAt(d.From)
+		if sender != nil && c.outs[sender.ID] != nil && (loud || published) && d.Path == nil && c.knows(h, sender.ID) {
+			c.fail(h, "answers %s, which is out", sender.Name)
+		}
+	}
+	if published && len(c.outs) > 0 {
+		c.dealsWithNobodyOut(h)
+	}
+	c.keepsItsPicks(h, in)
+}
+
+// knows reports whether a host knows that a node is out. The host itself need not go.
+func (c *Census) knows(h *Host, id wire.NodeID) bool {
+	_, out := h.Core.Members().Revoked(id)
+	return out && id != h.ID
+}
+
+func (c *Census) dealsWithNobodyOut(h *Host) {
+	for id, other := range c.outs {
+		if !c.knows(h, id) {
+			continue
+		}
+		_, session := h.sessions[other]
+		if h.Core.InContact(id) || h.table.Routes[id] != nil || h.partners[other] || session {
+			c.fail(h, "deals with %s, which it knows to be out", other.Name)
+		}
+		for at, path := range h.table.Sources {
+			if path.Peer == id {
+				c.fail(h, "takes frames from %s, of %s, which it knows to be out", at, other.Name)
+			}
+		}
+		for label, e := range h.table.Labels {
+			if e.From == id || e.Switch != nil && e.Switch.To.Addr == other.address {
+				c.fail(h, "has label %s for %s, which it knows to be out", label, other.Name)
+			}
+		}
+	}
+}
+
+// delivered holds that no data of a node that is out comes through.
+func (c *Census) delivered(h, from *Host) {
+	if c.outs[from.ID] != nil && c.knows(h, from.ID) {
+		c.fail(h, "takes data from %s, which it knows to be out", from.Name)
+	}
+}
+
+// holdsWhatWasSigned looks at what a host stores, as far as it has not stored it before.
+func (c *Census) holdsWhatWasSigned(h *Host, save node.SaveMembers) {
+	before := c.stored[h]
+	c.stored[h] = save.Items
+	for i, stored := range save.Items {
+		if i < len(before) && &before[i][0] == &stored[0] || c.signed[string(stored)] {
+			continue
+		}
+		it, err := member.ParseStored(stored)
+		must(err)
+		signer, err := c.signerOf(h, it)
+		switch {
+		case err != nil:
+			c.fail(h, "stores an item of kind %d that nobody can have signed: %v", it.Kind, err)
+		case signer == nil && (!save.Now || h.cfg.Root == nil):
+			c.fail(h, "stores an item of kind %d of the root, which has not signed it", it.Kind)
+		case signer != nil && (!save.Now || signer != h && !signer.Joining()):
+			c.fail(h, "stores an item of kind %d of %s, which has not signed it", it.Kind, signer.Name)
+		}
+		c.sign(it)
+		c.notes(it)
+	}
+}
+
+// signerOf is the host that an item is signed by, nil for the root's; an error if the signature is none.
+func (c *Census) signerOf(h *Host, it member.Item) (*Host, error) {
+	var signer wire.NodeID
+	switch it.Kind {
+	case member.KindRecord:
+		r, err := c.strict.VerifyRecord(it.Raw, nil, h.now())
+		if err != nil {
+			return nil, err
+		}
+		return c.net.byID[r.Node()], nil
+	case member.KindVerdict:
+		v, err := c.strict.VerifyVerdict(it.Raw)
+		if err != nil {
+			return nil, err
+		}
+		signer = v.Signer
+	case member.KindCertificate:
+		cert, err := c.strict.VerifyCertificate(it.Raw, h.now())
+		if err != nil {
+			return nil, err
+		}
+		signer = cert.Issuer
+	case member.KindInvitation:
+		i, err := c.strict.VerifyInvitation(it.Raw)
+		if err != nil {
+			return nil, err
+		}
+		signer = i.By
+	default:
+		return nil, fmt.Errorf("kind %d", it.Kind)
+	}
+	if signer.IsZero() {
+		return nil, nil
+	}
+	return c.net.byID[signer], nil
+}
+
+// notes who is out by an item.
+func (c *Census) notes(it member.Item) {
+	if it.Kind != member.KindVerdict {
+		return
+	}
+	if v, err := c.strict.VerifyVerdict(it.Raw); err == nil && v.Rank == member.Out {
+		c.outs[v.Target] = c.net.byID[v.Target]
+	}
+}
+
+// Outs are the hosts that somebody has put out, in the order of their names.
+func (c *Census) Outs() []*Host {
+	return slices.SortedFunc(maps.Values(c.outs), func(a, b *Host) int { return a.index - b.index })
+}
+
+// keepsItsPicks: a datagram never costs a host a contact that it has picked, unless it tells that this one is out; and
+// there are never more contacts than there may be.
+func (c *Census) keepsItsPicks(h *Host, in node.Input) {
+	before, now := c.states[h], contacts{digest: h.Core.Members().Digest(), epoch: h.epoch}
+	picked, others := h.Core.Contacts()
+	now.picked = picked
+	c.states[h] = now
+	if _, ok := in.(node.Datagram); ok && before.epoch == now.epoch && picked < before.picked && before.digest == now.digest {
+		c.fail(h, "has lost %d contacts that it had picked to a datagram", before.picked-picked)
+	}
+	if want, guests := h.Core.Bounds(); picked > want+want/4+1 || others > guests+c.Slack {
+		c.fail(h, "keeps %d picked and %d other contacts, where %d and %d are the bound", picked, others, want, guests)
+	}
+}

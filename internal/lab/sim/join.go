@@ -1,0 +1,63 @@
+package sim
+
+import (
+	"math/rand/v2"
+	"net/netip"
+
+	"overlayd/internal/member"
+	"overlayd/internal/node"
+)
+
+// Join lets a newcomer ask a member, with a token of an admin. The host starts as soon as it is one itself; Err says why
+// it did not.
+func (f *Founder) Join(h *Host, token string, door *Host) {
+	t, err := member.ParseToken(token)
+	must(err)
+	h.joiner, err = member.NewJoiner(
+		h.now(), t, []netip.AddrPort{door.address}, h.cfg.Identity, h.Name, rand.NewChaCha8([32]byte{byte(h.index), byte(h.index >> 8)}),
+	)
+	must(err)
+	h.bind()
+	h.join(member.Tick{})
+}
+
+// join gives the joiner one input and carries out what it wants.
+func (h *Host) join(in member.JoinInput) {
+	_ = h.joiner.Step(h.now(), in) // an error says that the frame was no answer
+	for _, out := range h.joiner.Drain(nil) {
+		switch out := out.(type) {
+		case member.Transmit:
+			h.net.send(datagram{from: h.address, to: out.To, control: out.Frame})
+		case member.JoinFailed:
+			h.Err = out.Err
+		case member.Joined:
+			h.joined(out)
+			return
+		}
+	}
+	joiner := h.joiner
+	due, ok := joiner.NextDeadline()
+	if !ok {
+		h.joiner = nil
+		return
+	}
+	h.net.at(due.Add(-h.skew), func() {
+		if next, ok := joiner.NextDeadline(); h.joiner == joiner && ok && !next.After(h.now()) {
+			h.join(member.Tick{})
+		}
+	})
+}
+
+// joined starts the new member. The network that it was told of is the one that the simulation knows.
+func (h *Host) joined(out member.Joined) {
+	h.joiner, h.saved, h.cfg.Certificate = nil, out.Items, out.Certificate
+	h.cfg.Contact = node.Contact{Node: out.Sponsor, Endpoint: out.Reached}
+	h.Joined = h.net.now
+	if h.net.Census != nil {
+		h.net.Census.joined(h, out)
+	}
+	h.Start()
+}
+
+// Joining reports whether the host still asks.
+func (h *Host) Joining() bool { return h.joiner != nil }

@@ -1,0 +1,45 @@
+package sim
+
+import (
+	"overlayd/tunnel/fwd"
+)
+
+// session stands for the WireGuard session of two hosts, each in one run: a restart of either ends it.
+type session struct{ mine, theirs uint64 }
+
+// accepts reports whether WireGuard would take a packet that came on a path (nil: from an address that is not known): in
+// a session, or if one can begin now, as package tunnel lets it: with a member, from where it has proved to be, and not
+// while the route is held.
+func (h *Host) accepts(from *Host, path *fwd.Path) bool {
+	if !h.partners[from] {
+		return false
+	}
+	now := session{mine: h.epoch, theirs: from.epoch}
+	if h.sessions[from] == now {
+		return true
+	}
+	if r := h.table.Routes[from.ID]; path == nil || path.Peer != from.ID || r == nil || r.Held {
+		return false
+	}
+	h.sessions[from] = now
+	return true
+}
+
+// deliver passes up what WireGuard's replay window lets through: each packet once.
+func (h *Host) deliver(p *packet) {
+	seen := h.seen[p.from]
+	if seen == nil {
+		seen = make(map[uint64]bool)
+		h.seen[p.from] = seen
+	}
+	if seen[p.seq] {
+		return
+	}
+	seen[p.seq] = true
+	if h.net.Census != nil {
+		h.net.Census.delivered(h, p.from)
+	}
+	if h.Delivered != nil {
+		h.Delivered(p.from, p.seq, p.sent)
+	}
+}
