@@ -428,3 +428,29 @@ func TestAdminsHandOutAddressesOfTheirOwnBlocks(t *testing.T) {
 		blocks[block] = true
 	}
 }
+
+// Two admins that were asked at once would both sign.
+func TestANewcomerAsksOneAfterTheOther(t *testing.T) {
+	p := newParty(t, 31)
+	list := endpoints("192.0.2.1:51871", "192.0.2.2:51871", "192.0.2.3:51871")
+	j := ok(t, func() (*Joiner, error) {
+		return NewJoiner(start, p.token(Offer{}), list, p.identity(), "boston", p.random)
+	})
+	var asked [][]netip.AddrPort
+	for range 5 {
+		var to []netip.AddrPort
+		for _, out := range j.Drain(nil) {
+			to = append(to, out.(Transmit).To)
+		}
+		asked = append(asked, to)
+		at, _ := j.NextDeadline()
+		if err := j.Step(at, Tick{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range [][]netip.AddrPort{list[:1], list[1:2], list[2:], list, list} {
+		if !slices.Equal(asked[i], want) {
+			t.Errorf("request %d went to %v, not %v", i, asked[i], want)
+		}
+	}
+}

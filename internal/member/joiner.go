@@ -17,7 +17,7 @@ import (
 var ErrNobodyAnswered = errors.New("nobody answered")
 
 const (
-	joinFirst   = 250 * time.Millisecond // until the second request; doubled after each
+	joinFirst   = 250 * time.Millisecond // until the next endpoint is asked; once all are, until all are again, then doubled
 	joinTimeout = 10 * time.Second
 )
 
@@ -74,6 +74,7 @@ type Joiner struct {
 	keys      joinKeys
 
 	part     byte
+	asked    int // endpoints that were
 	nonce    [24]byte
 	frame    []byte
 	next     time.Time
@@ -120,17 +121,25 @@ func (j *Joiner) ask(now time.Time, part byte, body requestBody, patience time.D
 	if err != nil {
 		return err
 	}
-	j.part, j.frame, j.wait, j.giveUp = part, frame, joinFirst, now.Add(patience)
+	j.part, j.frame, j.asked, j.wait, j.giveUp = part, frame, 0, joinFirst, now.Add(patience)
 	j.transmit(now)
 	return nil
 }
 
+// transmit asks one endpoint after the other, and once all were asked, all again: of two admins that are asked at once
+// each would sign, and the newcomer would lose the address that it is told.
 func (j *Joiner) transmit(now time.Time) {
-	for _, to := range j.endpoints {
-		j.out = append(j.out, Transmit{To: to, Frame: j.frame})
-	}
 	j.next = now.Add(j.wait)
-	j.wait *= 2
+	to := j.endpoints
+	if j.asked < len(to) {
+		to = to[j.asked : j.asked+1]
+		j.asked++
+	} else {
+		j.wait *= 2
+	}
+	for _, at := range to {
+		j.out = append(j.out, Transmit{To: at, Frame: j.frame})
+	}
 }
 
 // Step takes one input. An error says that a datagram was not an answer to this join, and changes nothing.

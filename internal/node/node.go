@@ -321,9 +321,10 @@ func (n *Node) act() (unsaved error) {
 	return unsaved
 }
 
-// goodbye tells the peers, so that they need not find out.
+// goodbye tells the peers, so that they need not find out, and stores what was learned since the core last asked for it.
 func (n *Node) goodbye() {
 	now := time.Now()
+	_ = n.saveMembers(SaveMembers{Items: n.core.members.Stored()})
 	if err := n.core.Step(now, Shutdown{}); err == nil {
 		_ = n.act()
 	}

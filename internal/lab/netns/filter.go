@@ -46,11 +46,19 @@ func (n *Namespace) Masquerade(outside string) error {
 	return nil
 }
 
-// blockTable is the table that Block makes and Unblock removes.
+// blockTable is the table that Lose makes and Unblock removes.
 const blockTable = "block"
 
 // Block makes the namespace drop everything that it forwards between two addresses, in both directions, until Unblock.
 func (n *Namespace) Block(a, b netip.Addr) error {
+	if err := n.Lose(a, b); err != nil {
+		return err
+	}
+	return n.Lose(b, a)
+}
+
+// Lose makes the namespace drop everything that it forwards from one address to another, until Unblock.
+func (n *Namespace) Lose(from, to netip.Addr) error {
 	conn, err := nftables.New(nftables.WithNetNSFd(int(n.handle)))
 	if err != nil {
 		return fmt.Errorf("open nftables: %w", err)
@@ -60,17 +68,15 @@ func (n *Namespace) Block(a, b netip.Addr) error {
 		Name: "forward", Table: table, Type: nftables.ChainTypeFilter,
 		Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter,
 	})
-	for _, pair := range [][2]netip.Addr{{a, b}, {b, a}} {
-		exprs := append(fromTo(pair[0], pair[1]), &expr.Verdict{Kind: expr.VerdictDrop})
-		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
-	}
+	exprs := append(fromTo(from, to), &expr.Verdict{Kind: expr.VerdictDrop})
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: exprs})
 	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("block %v and %v: %w", a, b, err)
+		return fmt.Errorf("lose what %v sends to %v: %w", from, to, err)
 	}
 	return nil
 }
 
-// Unblock undoes every Block.
+// Unblock undoes every Block and Lose.
 func (n *Namespace) Unblock() error {
 	conn, err := nftables.New(nftables.WithNetNSFd(int(n.handle)))
 	if err != nil {

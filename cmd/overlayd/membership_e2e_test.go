@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// outWithin is how soon a verdict is in force where its nodes can be reached.
+const outWithin = 2 * time.Second
+
+// isTold says whether a node has a conflict that has these words in it.
+func (d *service) isTold(words ...string) error {
+	d.Helper()
+	all := strings.Join(d.status().Conflicts, "; ")
+	for _, word := range words {
+		if !strings.Contains(all, word) {
+			return fmt.Errorf("%s is not told of %q: %q", d.name, word, all)
+		}
+	}
+	return nil
+}
+
+// Whom an admin puts out is out everywhere within a moment, and comes back when the root says so.
+func TestARevokedNodeIsOutAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRegion(t)
+	sites := r.network("belmont", "cambridge", "boston")
+	belmont, cambridge, boston := sites[0], sites[1], sites[2]
+	ear, from := boston.ear(), cambridge.ipv4()
+	cambridge.drum(boston.ipv4())
+	ear.hears(r.bench, from, readyPatience)
+
+	r.refused(boston.ctl("revoke", "cambridge"), "no admin", "overlayctl members")
+	r.refused(boston.ctl("reinstate", "cambridge"), "root")
+	r.refused(belmont.ctl("reinstate", "cambridge"), "not revoked")
+	r.refused(belmont.ctl("revoke", "atlantis"), "atlantis", "overlayctl members")
+	r.refused(belmont.ctl("revoke", "belmont"), "overlayctl leave")
+
+	begin := time.Now()
+	r.says(belmont.does("revoke", "cambridge"), "cambridge", "root", "overlayctl reinstate cambridge")
+	r.eventually(outWithin-time.Since(begin), func() error {
+		return errors.Join(boston.lists("belmont", "boston"), boston.holdsOut("cambridge"))
+	})
+	listed := time.Since(begin)
+	last := ear.goesQuiet(r.bench, from, outWithin-time.Since(begin))
+	if last.Sub(begin) > outWithin {
+		t.Errorf("cambridge was heard until %v after it was put out", last.Sub(begin))
+	}
+	t.Logf("the command returned and boston knew within %v; the last datagram of cambridge came after %v",
+		listed, last.Sub(begin))
+	r.eventually(outWithin, func() error { return cambridge.isTold("revoked", "root") })
+	r.says(cambridge.does("status"), "revoked by root")
+	r.says(boston.does("revoked"), "cambridge", "revoked", "root")
+	if text := boston.does("members"); strings.Contains(text, "cambridge") {
+		t.Errorf("boston still lists cambridge: %s", text)
+	}
+	r.refused(belmont.ctl("revoke", "cambridge"), "already")
+	r.refused(boston.ctl("ping", "cambridge"), "cambridge")
+
+	heard := ear.of(from).n
+	begin = time.Now()
+	r.says(belmont.does("reinstate", "cambridge"), "cambridge", "member again")
+	ear.hears(r.bench, from, backWithin)
+	t.Logf("%v after it was taken back cambridge was heard again", time.Since(begin))
+	if heard == ear.of(from).n {
+		t.Error("nothing came")
+	}
+	r.eventually(backWithin, func() error {
+		return errors.Join(
+			boston.lists("belmont", "boston", "cambridge"), boston.holdsOut(),
+			cambridge.lists("belmont", "boston", "cambridge"), cambridge.holdsOut(),
+		)
+	})
+	if told := cambridge.status().Conflicts; len(told) > 0 {
+		t.Errorf("cambridge is told %q", told)
+	}
+}
+
+// backWithin is how soon a node that was taken back is spoken to.
+const backWithin = 10 * time.Second
