@@ -22,6 +22,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"overlayd/internal/circuit"
@@ -98,6 +99,7 @@ type Core struct {
 	networksChanged bool
 	advertisers     map[wire.NodeID]bool // members with networks behind them
 
+	local     []netip.Addr     // of this host, as last told
 	endpoints []netip.AddrPort // where this node can be reached, as published
 	dirty     bool             // the forwarding table is out of date
 	fresh     *fwd.Table       // to be published
@@ -383,6 +385,12 @@ func (c *Core) localAddresses(now time.Time, addrs []netip.Addr) {
 		}
 	}
 	c.step(c.gatherer.Step(now, nat.SetLocal{Addrs: endpoints}))
+	if moved := len(c.local) > 0 && !slices.Equal(c.local, addrs); moved {
+		for _, id := range c.order { // who hears from the new address speaks to it
+			c.probePaths(now, c.peers[id])
+		}
+	}
+	c.local = slices.Clone(addrs)
 }
 
 // socketFor is the local socket of an address's family.
