@@ -22,6 +22,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"overlayd/internal/circuit"
@@ -103,6 +104,7 @@ type Core struct {
 	networksChanged bool
 	advertisers     map[wire.NodeID]bool // members with networks behind them
 
+	local     []netip.Addr     // of this host, as last told
 	endpoints []netip.AddrPort // where this node can be reached, as published
 	dirty     bool             // the forwarding table is out of date
 	fresh     *fwd.Table       // to be published

@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"overlayd/internal/member"
@@ -111,6 +112,12 @@ func (c *Core) localAddresses(now time.Time, addrs []netip.Addr) {
 		}
 	}
 	c.step(c.gatherer.Step(now, nat.SetLocal{Addrs: endpoints}))
+	if moved := len(c.local) > 0 && !slices.Equal(c.local, addrs); moved {
+		for _, id := range c.order { // who hears from the new address speaks to it
+			c.probePaths(now, c.peers[id])
+		}
+	}
+	c.local = slices.Clone(addrs)
 }
 
 // socketFor is the local socket of an address's family.

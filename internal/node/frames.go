@@ -162,6 +162,9 @@ func (c *Core) arrivedOn(now time.Time, p *peer, in Datagram) *path {
 	if !q.heard {
 		q.heard = true
 		c.outdate(p)
+		if p.meeting.met { // it has moved, perhaps: what is sent to where it was is lost
+			c.probePaths(now, p)
+		}
 		c.probeSoon(now, p, q)
 	}
 	return q

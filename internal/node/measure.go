@@ -53,6 +53,15 @@ func (c *Core) probeSoon(now time.Time, p *peer, q *path) {
 	c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id, Once: p.use.level == idle}))
 }
 
+// probePaths finds out about all paths of a peer: where it was a moment ago it may not be any more, and an idle path is
+// looked at only every half minute.
+func (c *Core) probePaths(now time.Time, p *peer) {
+	for _, q := range p.sorted() {
+		c.probeSoon(now, p, q)
+	}
+	c.touch(p)
+}
+
 // removePath forgets a path; the selection moves away in the same step.
 func (c *Core) removePath(now time.Time, p *peer, q *path) {
 	p.remove(q)

@@ -79,8 +79,12 @@ func (c *Core) memberChanged(now time.Time, id wire.NodeID) {
 	}
 	c.emit(AddPeer{ID: id, Public: m.Certificate.WireGuard, Allowed: allowed})
 	if p := c.peers[id]; p != nil {
+		moved := !slices.Equal(p.member.Record.Endpoints, m.Record.Endpoints)
 		p.member = m
 		c.tryEndpoints(now, p)
+		if moved {
+			c.probePaths(now, p)
+		}
 		c.touch(p)
 	}
 }

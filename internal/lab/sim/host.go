@@ -240,14 +240,11 @@ func (h *Host) Send(to *Host) uint64 {
 	}
 	p := &packet{from: h, to: to, seq: h.seq, sent: h.net.now}
 	r := h.table.Routes[to.ID]
-	if r == nil {
-		return h.seq
-	}
-	if !r.Awake {
+	if h.partners[to] && (r == nil || !r.Awake) {
 		h.step(node.Wake{Peer: to.ID})
 		r = h.table.Routes[to.ID]
 	}
-	if r.Held {
+	if r == nil || r.Held {
 		return h.seq // no session yet
 	}
 	h.copy(r.Primary, p)
