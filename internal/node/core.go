@@ -22,7 +22,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"time"
 
 	"overlayd/internal/circuit"
