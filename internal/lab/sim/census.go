@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 
 	"overlayd/internal/member"
@@ -48,16 +49,25 @@ func (f *Founder) Watch() *Census {
 	c.sign(member.Item{Kind: member.KindSettings, Raw: f.Network.Raw()})
 	for _, h := range f.net.hosts {
 		for _, stored := range h.saved {
-			c.signed[string(stored)] = true
+			it, err := member.ParseStored(stored)
+			must(err)
+			c.sign(it)
 		}
 	}
 	f.net.Census = c
 	return c
 }
 
+// sign notes what somebody has signed, and the certificate in it: a node keeps an earlier one of its own by itself.
 func (c *Census) sign(items ...member.Item) {
 	for _, it := range items {
 		c.signed[string(it.Stored())] = true
+		if it.Kind != member.KindRecord {
+			continue
+		}
+		if r, err := c.strict.VerifyRecord(it.Raw, nil, c.net.now); err == nil {
+			c.signed[string(member.Item{Kind: member.KindCertificate, Raw: r.Certificate.Raw()}.Stored())] = true
+		}
 	}
 }
 
@@ -83,20 +93,24 @@ func (c *Census) look(h *Host, in node.Input) {
 		c.own[h] = own.Record
 		c.sign(member.Item{Kind: member.KindRecord, Raw: own.Record.Raw()})
 	}
-	published, loud := false, false
+	published, expelled := false, make(map[wire.NodeID]bool)
+	told := make(map[netip.AddrPort]bool)
 	for _, out := range h.outputs {
 		switch out := out.(type) {
 		case node.Publish:
 			published = true
 		case node.Send:
-			loud = true
+			told[out.Hop.Addr] = true
+		case node.RemovePeer:
+			expelled[out.ID] = true // in this step: it may have said so itself
 		case node.SaveMembers:
 			c.holdsWhatWasSigned(h, out)
 		}
 	}
 	if d, ok := in.(node.Datagram); ok {
 		sender := c.net.hostAt(d.From)
-		if sender != nil && c.outs[sender.ID] != nil && (loud || published) && d.Path == nil && c.knows(h, sender.ID) {
+		if sender != nil && c.outs[sender.ID] != nil && told[d.From] && d.Path == nil &&
+			c.knows(h, sender.ID) && !expelled[sender.ID] {
 			c.fail(h, "answers %s, which is out", sender.Name)
 		}
 	}
