@@ -106,13 +106,22 @@ func (c *crowd) returns() {
 	type pair struct{ absent, out, friend *Host }
 	var pairs []pair
 	var waits []time.Duration
+	taken := make(map[*Host]bool) // nobody plays two parts
+	another := func() *Host {
+		for {
+			if h := c.ordinary(); !taken[h] {
+				taken[h] = true
+				return h
+			}
+		}
+	}
 	for range 10 {
-		p := pair{absent: c.ordinary()}
+		p := pair{absent: another()}
 		p.absent.Kill()
-		p.out = c.ordinary()
+		p.out = another()
 		c.only[p.out] = p.absent
 		c.Both(p.out, p.absent, func(l *Link) { l.Delay = time.Millisecond })
-		p.friend = c.ordinary()
+		p.friend = another()
 		pairs = append(pairs, p)
 	}
 	c.Run(time.Second)
