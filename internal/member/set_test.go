@@ -423,7 +423,7 @@ func TestOtherKindsAndVersionsAreIgnored(t *testing.T) {
 	if out := s.Drain(nil); len(out) > 1 { // the summary of the session
 		t.Errorf("%d answers", len(out))
 	}
-	other := encode(message{Version: messageVersion + 1, Type: typeSame})
+	other := Encode(message{Version: messageVersion + 1, Type: typeSame})
 	if err := s.Step(start, Received{From: id.ID(), Body: other}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("later version: %v", err)
 	}
