@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"overlayd/internal/cli"
+	"overlayd/internal/join"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
 )
@@ -37,7 +38,7 @@ func newJoin() *cobra.Command {
 			if err := member.ValidName(name); err != nil {
 				return cli.Usagef("--name %w", err)
 			}
-			token, err := member.ParseToken(args[0])
+			token, err := join.ParseToken(args[0])
 			if err != nil {
 				return err
 			}
@@ -46,7 +47,7 @@ func newJoin() *cobra.Command {
 				return err
 			}
 			defer func() { _ = dir.Close() }()
-			joined, err := join(cmd.Context(), dir, token, name)
+			joined, err := becomeMember(cmd.Context(), dir, token, name)
 			if err != nil {
 				return err
 			}
@@ -60,35 +61,35 @@ func newJoin() *cobra.Command {
 	return cmd
 }
 
-// join becomes a member and stores what comes of it, the file of the network last: broken off before, it can be
+// becomeMember joins and stores what comes of it, the file of the network last: broken off before, it can be
 // repeated with the same token, since the keys are stored first.
-func join(ctx context.Context, dir *state.Dir, token member.Token, name string) (member.Joined, error) {
+func becomeMember(ctx context.Context, dir *state.Dir, token join.Token, name string) (join.Joined, error) {
 	if err := noNetwork(dir); err != nil {
-		return member.Joined{}, err
+		return join.Joined{}, err
 	}
 	id, err := identity(dir)
 	if err != nil {
-		return member.Joined{}, err
+		return join.Joined{}, err
 	}
 	endpoints, err := resolve(ctx, token.Endpoints)
 	if err != nil {
-		return member.Joined{}, err
+		return join.Joined{}, err
 	}
 	conn, err := net.ListenUDP("udp", nil)
 	if err != nil {
-		return member.Joined{}, fmt.Errorf("open a UDP socket: %w", err)
+		return join.Joined{}, fmt.Errorf("open a UDP socket: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
-	joiner, err := member.NewJoiner(time.Now(), token, endpoints, id, name, rand.Reader)
+	joiner, err := join.NewJoiner(time.Now(), token, endpoints, id, name, rand.Reader)
 	if err != nil {
-		return member.Joined{}, err
+		return join.Joined{}, err
 	}
 	joined, err := drive(ctx, joiner, conn)
 	if err != nil {
-		return member.Joined{}, err
+		return join.Joined{}, err
 	}
 	if err := dir.SaveItems(joined.Items); err != nil {
-		return member.Joined{}, err
+		return join.Joined{}, err
 	}
 	return joined, dir.SaveNetwork(state.Membership{
 		Network: joined.Network, Certificate: joined.Certificate.Raw(),
@@ -128,31 +129,31 @@ func resolve(ctx context.Context, endpoints []string) ([]netip.AddrPort, error) 
 const maxAddresses = 4
 
 // drive runs the join over a socket until it ends.
-func drive(ctx context.Context, j *member.Joiner, conn *net.UDPConn) (member.Joined, error) {
+func drive(ctx context.Context, j *join.Joiner, conn *net.UDPConn) (join.Joined, error) {
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })()
 	buf := make([]byte, 2048)
 	for {
 		for _, out := range j.Drain(nil) {
 			switch out := out.(type) {
-			case member.Transmit:
+			case join.Transmit:
 				_, _ = conn.WriteToUDPAddrPort(out.Frame, out.To) // an endpoint out of reach is one of several
-			case member.Joined:
+			case join.Joined:
 				return out, nil
-			case member.JoinFailed:
-				return member.Joined{}, out.Err
+			case join.Failed:
+				return join.Joined{}, out.Err
 			}
 		}
 		at, _ := j.NextDeadline()
 		if err := conn.SetReadDeadline(at); err != nil {
-			return member.Joined{}, fmt.Errorf("wait for an answer: %w", err)
+			return join.Joined{}, fmt.Errorf("wait for an answer: %w", err)
 		}
 		if ctx.Err() != nil {
-			return member.Joined{}, errors.New("joining was interrupted: the same command can be given again")
+			return join.Joined{}, errors.New("joining was interrupted: the same command can be given again")
 		}
 		n, from, err := conn.ReadFromUDPAddrPort(buf)
-		var in member.JoinInput = member.Heard{From: from, Frame: buf[:n]}
+		var in join.Input = join.Heard{From: from, Frame: buf[:n]}
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			in = member.Tick{}
+			in = join.Tick{}
 		} else if err != nil {
 			continue // an ICMP error of one endpoint
 		}

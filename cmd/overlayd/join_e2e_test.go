@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/join"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
 )
@@ -73,9 +74,9 @@ func (d *service) foundWithExpiredToken() (token string) {
 	cert, err := m.Network.VerifyCertificate(m.Certificate, time.Now())
 	d.must(err)
 	set := member.NewSet(m.Network, id, cert, mathrand.New(mathrand.NewPCG(1, 2)))
-	registrar := member.NewRegistrar(set, id, root, rand.Reader)
+	registrar := member.NewRegistrar(set, id, root)
 	then := time.Now().Add(-2 * time.Hour)
-	token, signed, err := registrar.Invite(then, member.Offer{TTL: time.Hour, Endpoints: []string{loopback}})
+	token, signed, err := join.Invite(then, registrar, rand.Reader, member.Offer{TTL: time.Hour}, []string{loopback})
 	d.must(err)
 	items, err := dir.Items()
 	d.must(err)

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/join"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
 )
@@ -44,14 +45,14 @@ type host struct {
 	mu        sync.Mutex
 	set       *member.Set       // guarded by mu
 	registrar *member.Registrar // guarded by mu
-	door      *member.Door      // guarded by mu
+	door      *join.Door        // guarded by mu
 }
 
 func (h *host) token(t *testing.T) string {
 	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	text, signed, err := h.registrar.Invite(time.Now(), member.Offer{TTL: time.Hour, Endpoints: []string{h.addr.String()}})
+	text, signed, err := join.Invite(time.Now(), h.registrar, rand.Reader, member.Offer{TTL: time.Hour}, []string{h.addr.String()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,10 +104,10 @@ func newHost(t *testing.T, lose int) *host {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	registrar := member.NewRegistrar(set, id, root, rand.Reader)
+	registrar := member.NewRegistrar(set, id, root)
 	h := &host{
 		addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(),
-		set:  set, registrar: registrar, door: member.NewDoor(set, registrar, rand.Reader),
+		set:  set, registrar: registrar, door: join.NewDoor(set, registrar, rand.Reader),
 	}
 	done := make(chan struct{})
 	t.Cleanup(func() { _ = conn.Close(); <-done })
@@ -136,7 +137,7 @@ func (h *host) serve(conn *net.UDPConn, lose int) {
 	}
 }
 
-func (h *host) receive(from netip.AddrPort, frame []byte) (member.Answer, error) {
+func (h *host) receive(from netip.AddrPort, frame []byte) (join.Answer, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	answer, err := h.door.Receive(time.Now(), from, nil, frame, nil)

@@ -175,7 +175,7 @@ func parseCertificate(raw []byte) (*Certificate, envelope, []byte, error) {
 		return nil, e, nil, err
 	}
 	var p certificatePayload
-	if err := decode(e.Payload, MaxCertificateLen, &p); err != nil {
+	if err := Decode(e.Payload, MaxCertificateLen, &p); err != nil {
 		return nil, e, nil, err
 	}
 	if len(p.Network) != 16 || len(p.WireGuard) != 32 || len(p.Signing) != ed25519.PublicKeySize || len(p.IPv4) != 4 {
@@ -243,7 +243,7 @@ func (a Authority) Issue(want Certificate, now time.Time) (*Certificate, error) 
 		p.Issuer = a.Own.raw
 		p.NotAfter = min(p.NotAfter, a.Own.NotAfter.Unix())
 	}
-	return a.Network.VerifyCertificate(seal(key, contextCertificate, encode(p)), now)
+	return a.Network.VerifyCertificate(seal(key, contextCertificate, Encode(p)), now)
 }
 
 // Found issues the certificate of the node that makes the network: an admin and relay with the first address.

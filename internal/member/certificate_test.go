@@ -1,6 +1,7 @@
 package member
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"net/netip"
 	"slices"
@@ -76,7 +77,7 @@ func (w *world) forge(signer Identity, issuer []byte, c *Certificate, adjust fun
 	if signer.IsZero() {
 		key = w.root
 	}
-	return seal(key, contextCertificate, encode(p))
+	return seal(key, contextCertificate, Encode(p))
 }
 
 func TestChainsThatGiveNoRightAreRefused(t *testing.T) {
@@ -187,7 +188,7 @@ func TestRecordKeepsToItsCertificate(t *testing.T) {
 	if _, err := SignRecord(id, c, 1, Statement{Subnets: []netip.Prefix{outside}}); err == nil {
 		t.Error("a subnet that is not allowed was signed")
 	}
-	raw := seal(id.signing, contextRecord, encode(recordPayload{
+	raw := seal(id.signing, contextRecord, Encode(recordPayload{
 		Certificate: c.Raw(), Sequence: 1, Subnets: encodePrefixes([]netip.Prefix{outside}),
 	}))
 	if _, err := w.net.VerifyRecord(raw, nil, start); !errors.Is(err, ErrMalformed) {
@@ -209,7 +210,7 @@ func TestLaterVersionsMayAddFields(t *testing.T) {
 	w := newWorld(t, 1)
 	id := w.identity()
 	c := w.enrol(id, "boston", nil)
-	raw := seal(id.signing, contextRecord, encode(map[int]any{1: c.Raw(), 2: 5, 99: "new"}))
+	raw := seal(id.signing, contextRecord, Encode(map[int]any{1: c.Raw(), 2: 5, 99: "new"}))
 	if _, err := w.net.VerifyRecord(raw, nil, start); err != nil {
 		t.Error(err)
 	}
@@ -275,5 +276,23 @@ func TestSettingsAreSigned(t *testing.T) {
 		if _, err := ParseNetwork(bad); err == nil {
 			t.Fatalf("byte %d altered: believed", i)
 		}
+	}
+}
+
+func TestOtherPackagesCannotSignWhatANodeSignsHere(t *testing.T) {
+	id := newWorld(t, 1).identity()
+	message := []byte("hello")
+	if !ed25519.Verify(id.Signing(), Signed("test v1", message), id.Sign("test v1", message)) {
+		t.Error("the signature does not match")
+	}
+	for _, context := range append(contexts[:], contextRecord+"\x00") {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Errorf("signed in the context %q", context)
+				}
+			}()
+			id.Sign(context, message)
+		}()
 	}
 }

@@ -26,9 +26,10 @@ const (
 	contextRecord      = "overlayd record v1"
 	contextVerdict     = "overlayd verdict v1"
 	contextInvitation  = "overlayd invitation v1"
-	contextJoin        = "overlayd join v2"
-	contextTicket      = "overlayd ticket v1"
 )
+
+// contexts are all of them.
+var contexts = [...]string{contextSettings, contextCertificate, contextRecord, contextVerdict, contextInvitation}
 
 // envelope is a signed payload, kept as the very bytes that were signed.
 type envelope struct {
@@ -37,7 +38,7 @@ type envelope struct {
 	Signature []byte
 }
 
-// codec is how this package reads and writes CBOR. The modes are immutable.
+// codec is how this package and those who build on it read and write CBOR. The modes are immutable.
 var (
 	encoder = must(cbor.CoreDetEncOptions().EncMode())
 	decoder = must(cbor.DecOptions{
@@ -57,11 +58,12 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// encode is v in deterministic CBOR. Only values that cannot fail to encode are handed to it.
-func encode(v any) []byte { return must(encoder.Marshal(v)) }
+// Encode is v in deterministic CBOR. It panics if v cannot be encoded, which is a matter of its type.
+func Encode(v any) []byte { return must(encoder.Marshal(v)) }
 
-// decode reads b, of at most limit bytes, into v.
-func decode(b []byte, limit int, v any) error {
+// Decode reads b, of at most limit bytes, into v, and refuses what is not plain: duplicate keys, indefinite lengths, tags.
+// What it returns wraps ErrMalformed.
+func Decode(b []byte, limit int, v any) error {
 	if len(b) > limit {
 		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrMalformed, len(b), limit)
 	}
@@ -71,7 +73,8 @@ func decode(b []byte, limit int, v any) error {
 	return nil
 }
 
-func signed(context string, payload []byte) []byte {
+// Signed is what a signature of a message in a context is over: the context, a zero byte and the message.
+func Signed(context string, payload []byte) []byte {
 	b := make([]byte, 0, len(context)+1+len(payload))
 	b = append(b, context...)
 	b = append(b, 0)
@@ -80,24 +83,24 @@ func signed(context string, payload []byte) []byte {
 
 // seal signs payload and returns the envelope.
 func seal(key ed25519.PrivateKey, context string, payload []byte) []byte {
-	return encode(envelope{Payload: payload, Signature: ed25519.Sign(key, signed(context, payload))})
+	return Encode(envelope{Payload: payload, Signature: ed25519.Sign(key, Signed(context, payload))})
 }
 
 // open reads an envelope of at most limit bytes. There is only one encoding of it: otherwise somebody who is not the
 // signer could make another one of the same value.
 func open(raw []byte, limit int) (envelope, error) {
 	var e envelope
-	if err := decode(raw, limit, &e); err != nil {
+	if err := Decode(raw, limit, &e); err != nil {
 		return envelope{}, err
 	}
-	if len(e.Signature) != ed25519.SignatureSize || !bytes.Equal(encode(e), raw) {
+	if len(e.Signature) != ed25519.SignatureSize || !bytes.Equal(Encode(e), raw) {
 		return envelope{}, fmt.Errorf("%w: not a signed envelope", ErrMalformed)
 	}
 	return e, nil
 }
 
 func (e envelope) verify(key ed25519.PublicKey, context string) error {
-	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, signed(context, e.Payload), e.Signature) {
+	if len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, Signed(context, e.Payload), e.Signature) {
 		return ErrSignature
 	}
 	return nil

@@ -60,7 +60,7 @@ func (w *world) mixture(n int) (a, b *actor, list []Item) {
 		case 3:
 			if i < 10*MaxInvitations/2 {
 				list = append(list, signInvitation(w.net, b.id.signing, b.cert, Invitation{
-					ID: TokenID{byte(i), byte(i >> 8), 1}, Public: x.id.Signing(), Uses: 1, Expiry: start.Add(day),
+					Lock: Lock{ID: TokenID{byte(i), byte(i >> 8), 1}}, Uses: 1, Expiry: start.Add(day),
 					Sequence: micros(start),
 				}))
 			}
@@ -132,7 +132,7 @@ func TestNewsIsSoonEverywhere(t *testing.T) {
 			s.run(50 * time.Millisecond)
 			have = 0
 			for _, n := range s.nodes {
-				if r := n.set.record(s.nodes[origin].id.ID()); r.Sequence >= want {
+				if r := n.set.Record(s.nodes[origin].id.ID()); r.Sequence >= want {
 					have++
 				}
 			}

@@ -3,7 +3,6 @@ package member
 import (
 	"bytes"
 	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"testing"
 
@@ -26,7 +25,7 @@ func FuzzRecord(f *testing.F) {
 	w := newWorld(f, 1)
 	id, r := w.record("boston", 1, Statement{Endpoints: endpoints("192.0.2.1:1", "[2001:db8::1]:2")})
 	f.Add(r.payload)
-	f.Add(encode(recordPayload{Certificate: r.Certificate.Raw(), Sequence: 9, Labels: map[string]string{"a": "b"}}))
+	f.Add(Encode(recordPayload{Certificate: r.Certificate.Raw(), Sequence: 9, Labels: map[string]string{"a": "b"}}))
 	f.Fuzz(func(t *testing.T, payload []byte) { // the node itself may sign anything
 		raw := seal(id.signing, contextRecord, payload)
 		got, err := w.net.VerifyRecord(raw, nil, start)
@@ -61,7 +60,7 @@ func FuzzSetMessage(f *testing.F) {
 		{{Kind: KindCertificate, Raw: x.cert.raw}},
 		{{Kind: KindSettings, Raw: w.net.raw}},
 		{signInvitation(w.net, admin.id.signing, admin.cert, Invitation{
-			ID: TokenID{1}, Public: x.id.Signing(), Uses: 1, Expiry: start.Add(day), Sequence: 1,
+			Lock: w.lock(), Uses: 1, Expiry: start.Add(day), Sequence: 1,
 		})},
 	} {
 		f.Add(message{Type: typeItems, Items: list, News: true}.encode())
@@ -106,90 +105,11 @@ func FuzzSetMessage(f *testing.F) {
 	})
 }
 
-func FuzzToken(f *testing.F) {
-	_, text := sampleToken(f)
-	f.Add(text)
-	f.Add(tokenPrefix)
-	f.Fuzz(func(t *testing.T, s string) {
-		tok, err := ParseToken(s)
-		if err != nil {
-			return
-		}
-		if _, err := tok.Text(); err != nil {
-			t.Errorf("a token that cannot be written: %v", err)
-		}
-		if tok.Root.Equal(nil) || len(tok.Endpoints) == 0 {
-			t.Errorf("%+v", tok)
-		}
-	})
-}
-
-func FuzzTokenFields(f *testing.F) { // behind the checksum, which a fuzzer does not get past
-	tok, _ := sampleToken(f)
-	b := append([]byte{}, tok.Root...)
-	f.Add(append(b, make([]byte, tokenFixed)...))
-	f.Fuzz(func(_ *testing.T, b []byte) {
-		if len(b) >= tokenFixed-3 {
-			_, _ = parseTokenFields(b)
-		}
-	})
-}
-
-func FuzzJoinRequest(f *testing.F) {
-	p := newParty(f, 1)
-	tok := p.token(Offer{})
-	id := p.identity()
-	j, err := NewJoiner(start, tok, endpoints("192.0.2.1:1"), id, "boston", p.random)
-	if err != nil {
-		f.Fatal(err)
-	}
-	frame := j.Drain(nil)[0].(Transmit).Frame
-	public := id.WireGuard()
-	f.Add(frame, []byte{})
-	f.Add(frame, encode(requestBody{WireGuard: public[:], Signing: id.Signing(), Name: "boston"}))
-	f.Add(frame, encode(requestBody{Record: []byte{1}, Index: -1}))
-	keys := tok.Secret.joinKey().aeads(tok.Network())
-	f.Fuzz(func(t *testing.T, raw, body []byte) {
-		d := NewDoor(p.set, p.registrar, seeded(1))
-		_, err := d.Receive(start, netip.AddrPort{}, nil, raw, nil)
-		if err == nil && !bytes.Equal(raw, frame) {
-			t.Error("answered")
-		}
-		// The sealed part, written by someone who knows the invitation.
-		if r, err := parseRequest(raw); err == nil {
-			_, _ = keys.openRequest(raw, r)
-		}
-		var rb requestBody
-		if decode(body, requestPlain, &rb) != nil {
-			return
-		}
-		i := p.set.Invitation(tok.ID)
-		if reply, learn := p.registrar.admit(start, i, &rb); len(learn) > 0 || reply.Granted != nil {
-			t.Error("let in")
-		}
-		d.record(start, i, rb.Record)
-		d.another(rb.Index)
-	})
-}
-
-func FuzzPassed(f *testing.F) {
-	p := newParty(f, 1)
-	tok := p.token(Offer{})
-	f.Add(encode(passBody{Ticket: 1, Token: tok.ID[:], Request: &requestBody{Name: "boston"}}))
-	f.Add(encode(passBody{Ticket: 1, Token: tok.ID[:], Reply: &replyBody{Status: statusFull}}))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		d := NewDoor(p.set, p.registrar, seeded(1))
-		if a, err := d.Passed(start, wire.NodeID{1}, body); err == nil && (len(a.Learn) > 0 || a.Frame != nil) {
-			t.Error("let in")
-		}
-	})
-}
-
 func FuzzVerdict(f *testing.F) {
 	w := newWorld(f, 1)
 	id := w.identity()
 	cert := w.enrol(id, "boston", nil)
-	f.Add(encode(verdictPayload{Network: w.net.ID[:], Target: make([]byte, 16), Rank: Out, Sequence: 1, Parts: 1, Signer: cert.Raw()}))
+	f.Add(Encode(verdictPayload{Network: w.net.ID[:], Target: make([]byte, 16), Rank: Out, Sequence: 1, Parts: 1, Signer: cert.Raw()}))
 	f.Fuzz(func(t *testing.T, payload []byte) { // signed by an ordinary member
 		v, err := w.net.VerifyVerdict(seal(id.signing, contextVerdict, payload))
 		if err == nil && (v.Target != id.ID() || !v.Left()) {
@@ -201,10 +121,8 @@ func FuzzVerdict(f *testing.F) {
 
 func FuzzInvitation(f *testing.F) {
 	p := newParty(f, 1)
-	p.token(Offer{})
 	id := p.identity()
-	i := p.set.Invitations()[0]
-	f.Add(i.payload)
+	f.Add(p.invites(Offer{}).payload)
 	f.Fuzz(func(t *testing.T, payload []byte) { // signed by an ordinary member
 		if i, err := p.net.VerifyInvitation(seal(id.signing, contextInvitation, payload)); err == nil {
 			t.Errorf("believed %+v", i)
@@ -221,30 +139,6 @@ func FuzzStored(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, b []byte) {
 		if it, err := ParseStored(b); err == nil {
 			_, _ = peek(it.Kind, it.Raw)
-		}
-	})
-}
-
-func FuzzJoinReply(f *testing.F) {
-	p := newParty(f, 1)
-	tok, id := p.token(Offer{}), p.identity()
-	keys := tok.Secret.joinKey().aeads(tok.Network())
-	public := id.WireGuard()
-	f.Add([]byte{}, encode(p.registrar.grant(public[:], p.enrol(id, "boston", nil))))
-	f.Fuzz(func(t *testing.T, raw, body []byte) {
-		if _, err := keys.openReply(raw, partCertificate, tok.ID, make([]byte, 24)); err == nil {
-			t.Error("opened")
-		}
-		j, err := NewJoiner(start, tok, endpoints("192.0.2.1:1"), id, "boston", seeded(1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var rb replyBody
-		if decode(body, maxReply, &rb) == nil && rb.Status == statusOK {
-			_ = j.certified(start, netip.AddrPort{}, rb)
-			j.network = p.net
-			_ = j.introduced(start, rb)
-			_ = j.another(start, rb)
 		}
 	})
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"golang.org/x/crypto/blake2s"
 
@@ -73,8 +75,17 @@ func (i Identity) Signing() ed25519.PublicKey { return i.signing.Public().(ed255
 // ID is the node that has these keys.
 func (i Identity) ID() wire.NodeID { return NodeID(i.WireGuard(), i.Signing()) }
 
-// shared is the X25519 secret of the identity and a public key; it fails for keys of small order.
-func (i Identity) shared(public Key) ([]byte, error) {
+// Sign signs a message in a context: the signature is over Signed. A context of this package panics, since with it the
+// message would be taken for a record, or for whatever else a node signs.
+func (i Identity) Sign(context string, message []byte) []byte {
+	if slices.Contains(contexts[:], context) || strings.ContainsRune(context, 0) {
+		panic("member: signed in a context that is taken: " + context)
+	}
+	return ed25519.Sign(i.signing, Signed(context, message))
+}
+
+// Shared is the X25519 secret of the identity and a public key; it fails for keys of small order.
+func (i Identity) Shared(public Key) ([]byte, error) {
 	p, err := ecdh.X25519().NewPublicKey(public[:])
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)

@@ -68,7 +68,7 @@ func (w *world) consistentVerdicts(s *Set) {
 		if len(list) == 0 {
 			w.Fatal("an empty list of verdicts")
 		}
-		if _, out := s.Revoked(target); out && target != s.self && (s.record(target) != nil || s.issued(target) != nil) {
+		if _, out := s.Revoked(target); out && target != s.self && (s.Record(target) != nil || s.issued(target) != nil) {
 			w.Fatalf("%s is out and a member", target)
 		}
 	}
@@ -89,7 +89,7 @@ func (w *world) consistentClaims(s *Set) {
 	w.Helper()
 	tokens := 0
 	for id, c := range s.inForce {
-		r, issued := s.record(id), s.issued(id)
+		r, issued := s.Record(id), s.issued(id)
 		if (r == nil || !c.sameRaw(r.Certificate.raw)) && (issued == nil || !c.sameRaw(issued.raw)) {
 			w.Fatalf("the certificate of %s comes from nowhere", id)
 		}

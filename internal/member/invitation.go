@@ -23,17 +23,26 @@ const (
 	// MaxInvitationTTL bounds how long a token can be used.
 	MaxInvitationTTL = 30 * 24 * time.Hour
 
-	// remember is how long an invitation is known after its time, so that a newcomer is told that it has expired.
-	remember = 24 * time.Hour
+	// InvitationGrace is how long an invitation is known after its time: so a newcomer is told that it has expired, and a
+	// join that broke off can be repeated.
+	InvitationGrace = 24 * time.Hour
 )
 
-// Invitation is what all members know of a token: enough to tell who has it, and not enough to use it. An admin or the
-// root signs it, and signs it anew to cancel it.
+// TokenID names an invitation, and the token that it is about.
+type TokenID [8]byte
+
+// Lock is what all members know of a token: enough to tell who has it, and not enough to use it.
+type Lock struct {
+	ID     TokenID
+	Key    [32]byte                    // seals join requests
+	Public [ed25519.PublicKeySize]byte // of the key pair whose private key only who has the token knows
+}
+
+// Invitation is the Lock of a token and what the token is good for. An admin or the root signs it, and signs it anew to
+// cancel it.
 type Invitation struct {
-	ID        TokenID
-	Key       JoinKey           // seals join requests
-	Public    ed25519.PublicKey // of the key pair whose private key is in the token
-	Name      string            // that the newcomer must have; empty: any
+	Lock
+	Name      string // that the newcomer must have; empty: any
 	Uses      int
 	Expiry    time.Time
 	Subnets   []netip.Prefix // that newcomers may advertise
@@ -72,7 +81,7 @@ func (t TokenID) item() (id wire.NodeID) {
 }
 
 // gone reports whether the invitation has expired so long ago that nobody needs to know of it.
-func (i *Invitation) gone(now time.Time) bool { return now.After(i.Expiry.Add(remember)) }
+func (i *Invitation) gone(now time.Time) bool { return now.After(i.Expiry.Add(InvitationGrace)) }
 
 func parseInvitation(raw []byte) (*Invitation, envelope, invitationPayload, error) {
 	var p invitationPayload
@@ -80,11 +89,11 @@ func parseInvitation(raw []byte) (*Invitation, envelope, invitationPayload, erro
 	if err != nil {
 		return nil, e, p, err
 	}
-	if err := decode(e.Payload, MaxItemLen, &p); err != nil {
+	if err := Decode(e.Payload, MaxItemLen, &p); err != nil {
 		return nil, e, p, err
 	}
-	if len(p.Network) != 16 || len(p.ID) != len(TokenID{}) || len(p.Key) != len(JoinKey{}) ||
-		len(p.Public) != ed25519.PublicKeySize || p.Uses < 1 || p.Uses > MaxUses || p.Expiry <= 0 || p.Expiry > maxUnix ||
+	if len(p.Network) != 16 || len(p.ID) != len(TokenID{}) || len(p.Key) != len(Lock{}.Key) ||
+		len(p.Public) != len(Lock{}.Public) || p.Uses < 1 || p.Uses > MaxUses || p.Expiry <= 0 || p.Expiry > maxUnix ||
 		p.Sequence == 0 || p.Sequence > maxSequence {
 		return nil, e, p, fmt.Errorf("%w: invitation", ErrMalformed)
 	}
@@ -96,7 +105,7 @@ func parseInvitation(raw []byte) (*Invitation, envelope, invitationPayload, erro
 		return nil, e, p, err
 	}
 	i := &Invitation{
-		ID: TokenID(p.ID), Key: JoinKey(p.Key), Public: p.Public, Name: p.Name, Uses: p.Uses,
+		Lock: Lock{ID: TokenID(p.ID), Key: [32]byte(p.Key), Public: [32]byte(p.Public)}, Name: p.Name, Uses: p.Uses,
 		Expiry: time.Unix(p.Expiry, 0), Subnets: subnets, Cancelled: p.Cancelled, Sequence: p.Sequence,
 		payload: e.Payload, raw: raw,
 	}
@@ -140,11 +149,11 @@ func (n *Network) VerifyInvitation(raw []byte) (*Invitation, error) {
 // signInvitation signs i by the root, or by the admin with the given certificate.
 func signInvitation(n *Network, key ed25519.PrivateKey, signer *Certificate, i Invitation) Item {
 	p := invitationPayload{
-		Network: n.ID[:], ID: i.ID[:], Key: i.Key[:], Public: i.Public, Name: i.Name, Uses: i.Uses,
+		Network: n.ID[:], ID: i.ID[:], Key: i.Key[:], Public: i.Public[:], Name: i.Name, Uses: i.Uses,
 		Expiry: i.Expiry.Unix(), Subnets: encodePrefixes(i.Subnets), Cancelled: i.Cancelled, Sequence: i.Sequence,
 	}
 	if signer != nil {
 		p.By = signer.raw
 	}
-	return Item{Kind: KindInvitation, Raw: seal(key, contextInvitation, encode(p))}
+	return Item{Kind: KindInvitation, Raw: seal(key, contextInvitation, Encode(p))}
 }

@@ -89,7 +89,7 @@ func (s *Set) rule(v *Verdict) {
 // than before.
 func (s *Set) settle(id wire.NodeID) bool {
 	var c *Certificate
-	if r := s.record(id); r != nil && s.believes(r.Certificate) {
+	if r := s.Record(id); r != nil && s.believes(r.Certificate) {
 		c = r.Certificate
 	}
 	if other := s.issued(id); other != nil && (c == nil || other.Serial > c.Serial) {

@@ -170,6 +170,6 @@ func (s *Set) share(it, old *item) error {
 
 // needed reports whether a certificate says more than the record of its node.
 func (s *Set) needed(c *Certificate) bool {
-	r := s.record(c.Node)
+	r := s.Record(c.Node)
 	return r == nil || r.Certificate.Serial < c.Serial || !s.believes(r.Certificate)
 }

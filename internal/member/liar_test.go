@@ -96,7 +96,7 @@ func (l *liar) decrees() []Item {
 	verdict := must(signVerdict(l.net, me.id.signing, me.cert, victim.id.ID(), rank, now, nil))
 	forged := must(signVerdict(l.net, me.id.signing, l.nodes[0].cert, victim.id.ID(), rank, now, nil))
 	invitation := signInvitation(l.net, me.id.signing, me.cert, Invitation{
-		ID: TokenID{byte(now), 1}, Public: me.id.Signing(), Uses: 1, Expiry: l.now.Add(day), Sequence: now,
+		Lock: Lock{ID: TokenID{byte(now), 1}}, Uses: 1, Expiry: l.now.Add(day), Sequence: now,
 	})
 	certificate := Item{Kind: KindCertificate, Raw: seal(me.id.signing, contextCertificate, victim.cert.payload)}
 	wrong := Item{Kind: kinds[l.rand.IntN(len(kinds))], Raw: l.record()}

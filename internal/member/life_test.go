@@ -1,7 +1,6 @@
 package member
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
@@ -16,7 +15,7 @@ import (
 // first node holds the root key.
 type life struct {
 	*sim
-	tokens  []Token
+	tokens  []TokenID
 	crowd   int // groups of the partition
 	resting bool
 	done    map[string]int
@@ -78,15 +77,16 @@ func (l *life) happen() {
 	switch k := l.rand.IntN(24); {
 	case k < 3:
 		what = "invite"
-		text, signed, err := admin.registrar.Invite(now, Offer{
-			TTL: time.Hour * time.Duration(1+l.rand.IntN(48)), Uses: 1 + l.rand.IntN(3), Endpoints: []string{"192.0.2.1:1"},
+		lock := l.lock()
+		signed, err := admin.registrar.Invite(now, lock, Offer{
+			TTL: time.Hour * time.Duration(1+l.rand.IntN(48)), Uses: 1 + l.rand.IntN(3),
 		})
 		if did = l.enact(admin, signed, err); did {
-			l.tokens = append(l.tokens, ok(l, func() (Token, error) { return ParseToken(text) }))
+			l.tokens = append(l.tokens, lock.ID)
 		}
 	case k < 4 && len(l.tokens) > 0:
 		what = "cancel"
-		_, signed, err := admin.registrar.Cancel(now, l.tokens[l.rand.IntN(len(l.tokens))].ID.String())
+		_, signed, err := admin.registrar.Cancel(now, l.tokens[l.rand.IntN(len(l.tokens))].String())
 		did = l.enact(admin, signed, err)
 	case k < 9 && len(l.tokens) > 0 && len(l.nodes) < 60:
 		what, did = "join", l.join(admin, l.tokens[l.rand.IntN(len(l.tokens))])
@@ -149,45 +149,44 @@ func (l *life) happen() {
 
 // join lets a newcomer in by a token: the certificate spreads first, the record follows. Names are few, so that two
 // sides of a partition give the same one.
-func (l *life) join(admin *simNode, tok Token) bool {
-	i := admin.set.Invitation(tok.ID)
+func (l *life) join(admin *simNode, token TokenID) bool {
+	i := admin.set.Invitation(token)
 	if i == nil || admin.down {
 		return false
 	}
 	n := &simNode{n: len(l.nodes), id: l.identity()}
-	public := n.id.WireGuard()
-	body := requestBody{WireGuard: public[:], Signing: n.id.Signing(), Name: fmt.Sprintf("x%d", l.rand.IntN(30))}
-	payload := ticketPayload(l.net.ID, tok.ID, &body)
-	body.Proof, body.Ticket = ed25519.Sign(n.id.signing, payload), ed25519.Sign(tok.Secret.signing(), payload)
-	reply, signed := admin.registrar.admit(l.local(admin), i, &body)
-	if reply.Status != statusOK || len(signed) != 1 {
+	cert, signed, err := admin.registrar.Admit(l.local(admin), i, Applicant{
+		WireGuard: n.id.WireGuard(), Signing: n.id.Signing(), Name: fmt.Sprintf("x%d", l.rand.IntN(30)),
+	})
+	if err != nil || len(signed) != 1 {
 		return false
 	}
 	l.enact(admin, signed, nil)
-	l.arrive(n, admin, ok(l, func() (*Certificate, error) { return l.net.checkCertificate(signed[0].Raw) }))
+	l.arrive(n, admin, cert)
 	return true
 }
 
-// arrive has a node come a little later that an admin has let in, with what a Joiner brings.
+// arrive has a node come a little later that an admin has let in, with what a newcomer gets when it joins.
 func (l *life) arrive(n, admin *simNode, cert *Certificate) {
 	if l.skew > 0 {
 		n.skew = time.Duration(l.rand.Int64N(int64(2*l.skew))) - l.skew
 	}
-	known := [][]byte{Item{Kind: KindRecord, Raw: admin.set.record(admin.id.ID()).raw}.Stored()}
-	for index := range moreRecords {
-		if raw := (&Door{set: admin.set}).another(index).Record; raw != nil {
-			known = append(known, Item{Kind: KindRecord, Raw: raw}.Stored())
+	known := [][]byte{Item{Kind: KindRecord, Raw: admin.set.Record(admin.id.ID()).raw}.Stored()}
+	met := admin.set.Neighbors()
+	for _, id := range met[:min(len(met), 4)] {
+		if r := admin.set.Record(id); r != nil {
+			known = append(known, Item{Kind: KindRecord, Raw: r.raw}.Stored())
 		}
 	}
 	l.nodes = append(l.nodes, n)
 	l.index[n.id.ID()] = n
 	n.saved, n.kept, n.down = known, cert, true
 	n.set = NewSet(l.net, n.id, cert, rand.New(rand.NewPCG(l.rand.Uint64(), 3)))
-	n.registrar = NewRegistrar(n.set, n.id, nil, l.world.random)
+	n.registrar = NewRegistrar(n.set, n.id, nil)
 	l.at(time.Duration(l.rand.IntN(5000))*time.Millisecond, func() {
 		l.rise(n)
 		if !admin.down {
-			l.step(admin, learnRecord(n.set.record(n.id.ID()).raw))
+			l.step(admin, learnRecord(n.set.Record(n.id.ID()).raw))
 		}
 	})
 }
@@ -222,7 +221,7 @@ func (l *life) rise(n *simNode) {
 	n.down, n.met, n.since = false, make(map[wire.NodeID]bool), make(map[wire.NodeID]time.Time)
 	root := n.registrar.Root()
 	n.set = NewSet(l.net, n.id, n.kept, rand.New(rand.NewPCG(l.rand.Uint64(), 4)))
-	n.registrar = NewRegistrar(n.set, n.id, root, l.world.random)
+	n.registrar = NewRegistrar(n.set, n.id, root)
 	l.step(n, Load{n.saved})
 	l.publish(n, 1+l.rand.IntN(60000))
 }

@@ -153,7 +153,7 @@ func parseHead(b []byte) head {
 // parseMessage reads a body. Of a later version it returns an error, so that it is ignored.
 func parseMessage(b []byte) (message, error) {
 	var m message
-	if err := decode(b, wire.MaxBodyLen, &m); err != nil {
+	if err := Decode(b, wire.MaxBodyLen, &m); err != nil {
 		return m, fmt.Errorf("members message: %w", err)
 	}
 	if m.Version != messageVersion {
@@ -179,7 +179,7 @@ func parseMessage(b []byte) (message, error) {
 
 func (m message) encode() []byte {
 	m.Version = messageVersion
-	return encode(m)
+	return Encode(m)
 }
 
 // pack divides elements over as few groups as fit a body each, in order. No group has more than limit elements.

@@ -50,7 +50,7 @@ func signNetwork(root ed25519.PrivateKey, name string, prefix netip.Prefix, sequ
 	if err := ValidPrefix(prefix); err != nil {
 		return nil, err
 	}
-	return ParseNetwork(seal(root, contextSettings, encode(settingsPayload{
+	return ParseNetwork(seal(root, contextSettings, Encode(settingsPayload{
 		Root: root.Public().(ed25519.PublicKey), Name: name, Prefix: encodePrefix(prefix), Sequence: sequence,
 	})))
 }
@@ -62,7 +62,7 @@ func ParseNetwork(raw []byte) (*Network, error) {
 		return nil, fmt.Errorf("network settings: %w", err)
 	}
 	var p settingsPayload
-	if err := decode(e.Payload, maxSettingsLen, &p); err != nil {
+	if err := Decode(e.Payload, maxSettingsLen, &p); err != nil {
 		return nil, fmt.Errorf("network settings: %w", err)
 	}
 	if err := e.verify(p.Root, contextSettings); err != nil {

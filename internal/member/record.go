@@ -136,7 +136,7 @@ func parseRecord(raw []byte) (envelope, recordPayload, error) {
 	if err != nil {
 		return e, p, err
 	}
-	if err := decode(e.Payload, MaxRecordLen, &p); err != nil {
+	if err := Decode(e.Payload, MaxRecordLen, &p); err != nil {
 		return e, p, err
 	}
 	if p.Sequence == 0 || p.Sequence > maxSequence || p.Relay > RelayAlways {
@@ -217,13 +217,13 @@ func (s Statement) payload(cert *Certificate, sequence uint64) ([]byte, error) {
 			p.Endpoints = append(p.Endpoints, must(ap.MarshalBinary()))
 		}
 	}
-	b := encode(p)
+	b := Encode(p)
 	for len(b) > MaxRecordLen-envelopeOverhead {
 		if len(p.Endpoints) == 0 {
 			return nil, fmt.Errorf("%w: subnets and labels do not fit a record", ErrMalformed)
 		}
 		p.Endpoints = p.Endpoints[:len(p.Endpoints)-1]
-		b = encode(p)
+		b = Encode(p)
 	}
 	return b, nil
 }

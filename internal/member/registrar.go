@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"slices"
 	"strings"
@@ -20,7 +19,6 @@ var (
 	ErrManyTokens = errors.New("too many tokens are outstanding: wait until some expire")
 	ErrTTL        = errors.New("a token can be used for between one minute and 30 days")
 	ErrUses       = errors.New("a token can be used by between 1 and 1000 nodes")
-	ErrNoEndpoint = errors.New("no address is known at which a newcomer reaches this node: use --endpoint HOST:PORT")
 	ErrNoToken    = errors.New("there is no such invitation: overlayctl invite list shows them")
 	ErrOneToken   = errors.New("more than one invitation begins like this: give more of its identifier")
 	ErrNotOut     = errors.New("this node is not revoked")
@@ -31,17 +29,18 @@ var (
 // Registrar signs what makes others members, or no members any more. It reads the Set, and returns what it has signed,
 // for the Set to Learn; that must be stored before anybody is told. It belongs to one goroutine.
 type Registrar struct {
-	id     Identity
-	root   ed25519.PrivateKey // nil on most nodes
-	set    *Set
-	random io.Reader
+	id   Identity
+	root ed25519.PrivateKey // nil on most nodes
+	set  *Set
 }
 
-// NewRegistrar is the registrar of the node with the given identity, whose set it reads. Root may be nil; random must be
-// cryptographic.
-func NewRegistrar(set *Set, id Identity, root ed25519.PrivateKey, random io.Reader) *Registrar {
-	return &Registrar{id: id, root: root, set: set, random: random}
+// NewRegistrar is the registrar of the node with the given identity, whose set it reads. Root may be nil.
+func NewRegistrar(set *Set, id Identity, root ed25519.PrivateKey) *Registrar {
+	return &Registrar{id: id, root: root, set: set}
 }
+
+// Network is the one that it signs for.
+func (g *Registrar) Network() *Network { return g.set.network }
 
 // SetRoot gives the node the root key, or takes it away.
 func (g *Registrar) SetRoot(root ed25519.PrivateKey) { g.root = root }
@@ -66,65 +65,44 @@ func (g *Registrar) authority() Authority {
 	return Authority{Network: g.set.network, Root: g.root, Admin: g.id, Own: g.set.cert}
 }
 
-func (g *Registrar) read(b []byte) error {
-	if _, err := io.ReadFull(g.random, b); err != nil {
-		return fmt.Errorf("read random bytes: %w", err)
-	}
-	return nil
-}
-
 // Offer is what an invitation is to be.
 type Offer struct {
-	Name      string // that the newcomer must have; empty: any
-	TTL       time.Duration
-	Uses      int // zero: one
-	Subnets   []netip.Prefix
-	Endpoints []string // HOST:PORT of members, where the newcomer asks; at most MaxTokenEndpoints count
+	Name    string // that the newcomer must have; empty: any
+	TTL     time.Duration
+	Uses    int // zero: one
+	Subnets []netip.Prefix
 }
 
-// Invite makes a token, in one line.
-func (g *Registrar) Invite(now time.Time, o Offer) (token string, signed []Item, err error) {
+// Invite signs the invitation for a token, of which it need not know more than the lock.
+func (g *Registrar) Invite(now time.Time, lock Lock, o Offer) ([]Item, error) {
 	uses := max(o.Uses, 1)
 	switch {
 	case !g.May(now):
-		return "", nil, ErrNotAdmin
+		return nil, ErrNotAdmin
 	case o.TTL < time.Minute || o.TTL > MaxInvitationTTL:
-		return "", nil, ErrTTL
+		return nil, ErrTTL
 	case o.Uses < 0 || uses > MaxUses:
-		return "", nil, ErrUses
-	case len(o.Endpoints) == 0:
-		return "", nil, ErrNoEndpoint
+		return nil, ErrUses
 	case o.Name != "" && uses > 1:
-		return "", nil, fmt.Errorf("a token for %d nodes cannot be bound to one name: leave out --name", uses)
+		return nil, fmt.Errorf("a token for %d nodes cannot be bound to one name: leave out --name", uses)
 	}
 	if o.Name != "" {
 		if err := ValidName(o.Name); err != nil {
-			return "", nil, err
+			return nil, err
 		}
 		if _, taken := g.set.ByName(o.Name); taken {
-			return "", nil, fmt.Errorf("the name %q is refused: %w", o.Name, ErrNameTaken)
+			return nil, fmt.Errorf("the name %q is refused: %w", o.Name, ErrNameTaken)
 		}
 	}
 	if err := validSubnets(o.Subnets); err != nil {
-		return "", nil, err
+		return nil, err
 	}
 	key, cert := g.signer()
 	if g.set.shares[place{KindInvitation, nodeIDOf(cert)}] >= MaxInvitations {
-		return "", nil, ErrManyTokens
+		return nil, ErrManyTokens
 	}
-	t := Token{
-		Root: g.set.network.Root, Expiry: now.Add(o.TTL), Endpoints: o.Endpoints[:min(len(o.Endpoints), MaxTokenEndpoints)],
-	}
-	if err := errors.Join(g.read(t.ID[:]), g.read(t.Secret[:])); err != nil {
-		return "", nil, err
-	}
-	text, err := t.Text()
-	if err != nil {
-		return "", nil, err
-	}
-	return text, []Item{signInvitation(g.set.network, key, cert, Invitation{
-		ID: t.ID, Key: t.Secret.joinKey(), Public: t.Secret.signing().Public().(ed25519.PublicKey), Name: o.Name,
-		Uses: uses, Expiry: t.Expiry, Subnets: o.Subnets, Sequence: micros(now),
+	return []Item{signInvitation(g.set.network, key, cert, Invitation{
+		Lock: lock, Name: o.Name, Uses: uses, Expiry: now.Add(o.TTL), Subnets: o.Subnets, Sequence: micros(now),
 	})}, nil
 }
 

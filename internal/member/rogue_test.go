@@ -67,7 +67,7 @@ func (r *rogue) make() []Item {
 	case 5: // invitations by the thousand
 		for i := range 20 {
 			list = append(list, signInvitation(r.net, r.node.id.signing, r.node.cert, Invitation{
-				ID: TokenID{1, byte(i), byte(r.rand.IntN(100))}, Public: r.node.id.Signing(), Uses: MaxUses,
+				Lock: Lock{ID: TokenID{1, byte(i), byte(r.rand.IntN(100))}}, Uses: MaxUses,
 				Expiry: r.now.Add(time.Duration(r.rand.IntN(60)) * day), Sequence: now + uint64(r.rand.IntN(2))<<60,
 			}))
 		}
@@ -90,7 +90,7 @@ func (r *rogue) make() []Item {
 		list = append(list, more...)
 	case 8: // records of others, settings, certificates of admins
 		may = false
-		own := victim.set.record(victim.id.ID())
+		own := victim.set.Record(victim.id.ID())
 		if payload, err := own.Statement.payload(own.Certificate, own.Sequence+1); err == nil && victim != r.node {
 			list = append(list, Item{Kind: KindRecord, Raw: seal(r.node.id.signing, contextRecord, payload)})
 		}

@@ -111,7 +111,7 @@ func (s *sim) add(name string, adjust func(*Certificate)) *simNode {
 	s.signed[must(peek(KindSettings, s.net.raw)).mark()] = true
 	n.set = NewSet(s.net, n.id, n.cert, rand.New(rand.NewPCG(s.rand.Uint64(), 2)))
 	n.kept, n.since = n.cert, make(map[wire.NodeID]time.Time)
-	n.registrar = NewRegistrar(n.set, n.id, nil, s.world.random)
+	n.registrar = NewRegistrar(n.set, n.id, nil)
 	s.nodes = append(s.nodes, n)
 	s.index[n.id.ID()] = n
 	s.publish(n, 1)

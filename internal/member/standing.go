@@ -83,7 +83,11 @@ func (s *Set) IsAdmin(id wire.NodeID) bool {
 	return c != nil && s.admin(c)
 }
 
-// believes reports whether a certificate still counts, whose signature does.
+// Stands reports whether a certificate, whose signature counts, still counts itself: its node is not out, and who has
+// signed it could.
+func (s *Set) Stands(c *Certificate) bool { return !s.out(c.Node) && s.believes(c) }
+
+// believes reports whether who has signed a certificate could.
 func (s *Set) believes(c *Certificate) bool {
 	if c.Issuer.IsZero() {
 		return true
@@ -138,7 +142,7 @@ func (s *Set) admissible(it *item) error {
 		if !s.believes(it.certificate) {
 			return ErrIssuer
 		}
-		if r := s.record(it.id); r != nil && s.admin(r.Certificate) && !it.certificate.Issuer.IsZero() {
+		if r := s.Record(it.id); r != nil && s.admin(r.Certificate) && !it.certificate.Issuer.IsZero() {
 			return ErrIssuer // an admin cannot make another one an ordinary node
 		}
 	case KindVerdict:

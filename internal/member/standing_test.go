@@ -296,17 +296,17 @@ func TestNodeWhoseRenewalIsVoidFallsBackOnItsEarlierCertificate(t *testing.T) {
 			now = now.Add(time.Second)
 			_ = s.Step(now, in)
 		}
-		if !s.Certificate().sameRaw(renewed.raw) || s.record(x.node()).Certificate.Issuer != a.node() {
+		if !s.Certificate().sameRaw(renewed.raw) || s.Record(x.node()).Certificate.Issuer != a.node() {
 			t.Fatal("not renewed")
 		}
 		if restarts {
 			s = w.again(now, s)
 			_ = s.Step(now, Publish{})
 		}
-		void := s.record(x.node())
+		void := s.Record(x.node())
 		_ = s.Step(now, Learn{w.verdict(b, a, Out, day)})
 		_ = s.Step(now.Add(time.Second), Tick{})
-		r := s.record(x.node())
+		r := s.Record(x.node())
 		if !s.Certificate().sameRaw(x.cert.raw) || !r.Certificate.sameRaw(x.cert.raw) || r.Sequence <= void.Sequence {
 			t.Errorf("restarts %t: its certificate is signed by %s, that of its record by %s", restarts,
 				s.Certificate().Issuer, r.Certificate.Issuer)
@@ -335,7 +335,7 @@ func TestRevokedNodeDoesNotComeBackUnderAnotherName(t *testing.T) {
 	p.learn(p.set, Learn{items(x)})
 	p.learn(p.set, Learn{ok(t, func() ([]Item, error) { return p.registrar.Revoke(start, x.node(), false) })})
 	p.share(admin)
-	if _, err := p.join(start, nil, p.token(Offer{}), x.id, "y", never); !errors.Is(err, ErrComeAnew) {
+	if _, err := p.admits(p.invites(Offer{}), x.id, "y"); !errors.Is(err, ErrComeAnew) {
 		t.Errorf("by a token: %v", err)
 	}
 	renamed := p.issue(Authority{Network: p.net, Admin: admin.id, Own: admin.set.cert}, x.id, "y", nil)

@@ -101,7 +101,7 @@ func parseVerdict(raw []byte) (*Verdict, envelope, []byte, error) {
 		return nil, e, nil, err
 	}
 	var p verdictPayload
-	if err := decode(e.Payload, MaxItemLen, &p); err != nil {
+	if err := Decode(e.Payload, MaxItemLen, &p); err != nil {
 		return nil, e, nil, err
 	}
 	if len(p.Network) != 16 || len(p.Target) != 16 || p.Rank < Out || p.Rank > AsAdmin ||
@@ -139,7 +139,7 @@ func (n *Network) VerifyVerdict(raw []byte) (*Verdict, error) {
 		return nil, fmt.Errorf("verdict: %w", err)
 	}
 	var p verdictPayload
-	if err := decode(e.Payload, MaxItemLen, &p); err != nil || wire.NetworkID(p.Network) != n.ID {
+	if err := Decode(e.Payload, MaxItemLen, &p); err != nil || wire.NetworkID(p.Network) != n.ID {
 		return nil, fmt.Errorf("verdict: %w", ErrForeign)
 	}
 	key := n.Root
@@ -181,7 +181,7 @@ func signVerdict(
 		if signer != nil {
 			p.Signer = signer.raw
 		}
-		items = append(items, Item{Kind: KindVerdict, Raw: seal(key, contextVerdict, encode(p))})
+		items = append(items, Item{Kind: KindVerdict, Raw: seal(key, contextVerdict, Encode(p))})
 	}
 	return items, nil
 }

@@ -34,7 +34,7 @@ func (s *Set) Len() int { return len(s.inForce) }
 
 // Get is the member with the given identifier.
 func (s *Set) Get(id wire.NodeID) (Member, bool) {
-	r, c := s.record(id), s.inForce[id]
+	r, c := s.Record(id), s.inForce[id]
 	if r == nil || c == nil {
 		return Member{}, false
 	}
@@ -100,6 +100,10 @@ func nodeOf(c *Certificate) (wire.NodeID, bool) {
 	return c.Node, true
 }
 
+// Neighbors are the members that can be sent to now, sorted: who was Met and not Lost. The caller must not change the
+// list, nor keep it over a Step.
+func (s *Set) Neighbors() []wire.NodeID { return s.sync.order }
+
 // Invitations are all that are known, sorted by identifier.
 func (s *Set) Invitations() []*Invitation {
 	var list []*Invitation
@@ -157,8 +161,8 @@ func (s *Set) Stored() [][]byte {
 	return list
 }
 
-// record is what a node says about itself, or nil.
-func (s *Set) record(id wire.NodeID) *Record {
+// Record is what a node says about itself, or nil.
+func (s *Set) Record(id wire.NodeID) *Record {
 	if it := s.shelves[KindRecord].items[id]; it != nil {
 		return it.record
 	}

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"overlayd/internal/circuit"
+	"overlayd/internal/join"
 	"overlayd/internal/member"
 	"overlayd/internal/seal"
 	"overlayd/internal/wire"
@@ -73,7 +74,7 @@ type Core struct {
 	box       *seal.Box
 	members   *member.Set
 	registrar *member.Registrar
-	door      *member.Door
+	door      *join.Door
 	circuits  *circuit.Machine
 	gatherer  *nat.Gatherer
 	puncher   *nat.Puncher
@@ -146,8 +147,8 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
 		networks: networks{carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool)},
 	}
-	c.registrar = member.NewRegistrar(c.members, cfg.Identity, cfg.Root, cfg.Secret)
-	c.door = member.NewDoor(c.members, c.registrar, cfg.Secret)
+	c.registrar = member.NewRegistrar(c.members, cfg.Identity, cfg.Root)
+	c.door = join.NewDoor(c.members, c.registrar, cfg.Secret)
 	if cfg.Ceiling > 0 {
 		rate := float64(cfg.Ceiling) / 8
 		c.ceiling = fwd.NewBudget(rate, max(rate/4, ceilingBurst))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"overlayd/internal/join"
 	"overlayd/internal/member"
 	"overlayd/internal/wire"
 )
@@ -13,20 +14,23 @@ import (
 // What a person asks of the membership. Whatever is signed comes out as SaveMembers first: the caller carries out what
 // Drain gives before it answers.
 
-// Invite makes a token. Beside the endpoints given it names those that this node publishes, and of members that it
+// Invite makes a token. It names the endpoint given, or without one those that this node publishes, and of members that it
 // reaches: newcomers may ask any of them.
-func (c *Core) Invite(now time.Time, o member.Offer) (string, error) {
-	if len(o.Endpoints) == 0 {
-		for _, e := range c.endpoints[:min(len(c.endpoints), member.MaxTokenEndpoints/2)] {
-			o.Endpoints = append(o.Endpoints, e.String())
+func (c *Core) Invite(now time.Time, o member.Offer, endpoint string) (string, error) {
+	var own []string
+	if endpoint != "" {
+		own = append(own, endpoint)
+	} else {
+		for _, e := range c.endpoints[:min(len(c.endpoints), join.MaxEndpoints/2)] {
+			own = append(own, e.String())
 		}
 	}
 	var reached []wire.NodeID
 	for _, n := range c.neighbors(now) {
 		reached = append(reached, n.ID)
 	}
-	o.Endpoints = c.members.Endpoints(o.Endpoints, reached)
-	token, signed, err := c.registrar.Invite(now, o)
+	endpoints := join.Endpoints(c.members, own, reached)
+	token, signed, err := join.Invite(now, c.registrar, c.cfg.Secret, o, endpoints)
 	c.signed(now, signed, err)
 	return token, err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"overlayd/internal/circuit"
+	"overlayd/internal/join"
 	"overlayd/internal/member"
 	"overlayd/internal/seal"
 	"overlayd/internal/wire"
@@ -271,7 +272,7 @@ func (c *Core) learn(now time.Time, items []member.Item) {
 func (c *Core) join(now time.Time, in Datagram, back doorstep) {
 	answer, err := c.door.Receive(now, in.From, back, in.Data, c.reachableAdmins(now))
 	c.step(err)
-	if errors.Is(err, member.ErrNoAdmin) {
+	if errors.Is(err, join.ErrNoAdmin) {
 		c.seekAdmins(now) // the newcomer will ask again
 	}
 	c.answer(now, answer)
@@ -284,7 +285,7 @@ func (c *Core) pass(now time.Time, p *peer, body []byte) {
 	c.answer(now, answer)
 }
 
-func (c *Core) answer(now time.Time, a member.Answer) {
+func (c *Core) answer(now time.Time, a join.Answer) {
 	c.learn(now, a.Learn)
 	if p := c.peers[a.To]; p != nil {
 		c.say(now, p, wire.KindPass, a.Body)

@@ -67,10 +67,7 @@ func (n *Node) Members(ctx context.Context) (list []control.Member, err error) {
 func (n *Node) Invite(ctx context.Context, r control.InviteRequest) (token string, err error) {
 	err = n.manage(ctx, func(now time.Time) (err error) {
 		o := member.Offer{Name: r.Name, TTL: time.Duration(r.TTL), Uses: r.Uses, Subnets: r.Subnets}
-		if r.Endpoint != "" {
-			o.Endpoints = []string{r.Endpoint}
-		}
-		token, err = n.core.Invite(now, o)
+		token, err = n.core.Invite(now, o, r.Endpoint)
 		return err
 	})
 	return token, err

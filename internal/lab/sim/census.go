@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"overlayd/internal/join"
 	"overlayd/internal/member"
 	"overlayd/internal/node"
 	"overlayd/internal/wire"
@@ -76,7 +77,7 @@ func (c *Census) fail(h *Host, format string, args ...any) {
 }
 
 // joined notes what a newcomer has signed.
-func (c *Census) joined(h *Host, out member.Joined) {
+func (c *Census) joined(h *Host, out join.Joined) {
 	for _, stored := range out.Items {
 		it, err := member.ParseStored(stored)
 		must(err)

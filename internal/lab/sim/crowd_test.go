@@ -257,7 +257,7 @@ func (c *crowd) grant(admin, target *Host) *news {
 // invite makes a token for many.
 func (c *crowd) invite(admin *Host) (token string) {
 	admin.Do(func(core *node.Core, now time.Time) (err error) {
-		token, err = core.Invite(now, member.Offer{TTL: 24 * time.Hour, Uses: 100})
+		token, err = core.Invite(now, member.Offer{TTL: 24 * time.Hour, Uses: 100}, "")
 		return err
 	})
 	return token

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"time"
 
-	"overlayd/internal/member"
+	"overlayd/internal/join"
 	"overlayd/internal/node"
 	"overlayd/internal/wire"
 	"overlayd/tunnel/fwd"
@@ -26,7 +26,7 @@ type Host struct {
 	skew    time.Duration
 
 	Core   *node.Core // nil while the host is down
-	joiner *member.Joiner
+	joiner *join.Joiner
 	Joined time.Time // when it did
 	Err    error     // why it did not
 	table  *fwd.Table
@@ -270,7 +270,7 @@ func (h *Host) copy(path *fwd.Path, p *packet) {
 // receive does what the data plane's receive functions do.
 func (h *Host) receive(d datagram) {
 	if h.joiner != nil {
-		h.join(member.Heard{From: d.from, Frame: d.control})
+		h.join(join.Heard{From: d.from, Frame: d.control})
 	}
 	if h.Core == nil {
 		return

@@ -4,33 +4,33 @@ import (
 	"math/rand/v2"
 	"net/netip"
 
-	"overlayd/internal/member"
+	"overlayd/internal/join"
 	"overlayd/internal/node"
 )
 
 // Join lets a newcomer ask a member, with a token of an admin. The host starts as soon as it is one itself; Err says why
 // it did not.
 func (f *Founder) Join(h *Host, token string, door *Host) {
-	t, err := member.ParseToken(token)
+	t, err := join.ParseToken(token)
 	must(err)
-	h.joiner, err = member.NewJoiner(
+	h.joiner, err = join.NewJoiner(
 		h.now(), t, []netip.AddrPort{door.address}, h.cfg.Identity, h.Name, rand.NewChaCha8([32]byte{byte(h.index), byte(h.index >> 8)}),
 	)
 	must(err)
 	h.bind()
-	h.join(member.Tick{})
+	h.join(join.Tick{})
 }
 
 // join gives the joiner one input and carries out what it wants.
-func (h *Host) join(in member.JoinInput) {
+func (h *Host) join(in join.Input) {
 	_ = h.joiner.Step(h.now(), in) // an error says that the frame was no answer
 	for _, out := range h.joiner.Drain(nil) {
 		switch out := out.(type) {
-		case member.Transmit:
+		case join.Transmit:
 			h.net.send(datagram{from: h.address, to: out.To, control: out.Frame})
-		case member.JoinFailed:
+		case join.Failed:
 			h.Err = out.Err
-		case member.Joined:
+		case join.Joined:
 			h.joined(out)
 			return
 		}
@@ -43,13 +43,13 @@ func (h *Host) join(in member.JoinInput) {
 	}
 	h.net.at(due.Add(-h.skew), func() {
 		if next, ok := joiner.NextDeadline(); h.joiner == joiner && ok && !next.After(h.now()) {
-			h.join(member.Tick{})
+			h.join(join.Tick{})
 		}
 	})
 }
 
 // joined starts the new member. The network that it was told of is the one that the simulation knows.
-func (h *Host) joined(out member.Joined) {
+func (h *Host) joined(out join.Joined) {
 	h.joiner, h.saved, h.cfg.Certificate = nil, out.Items, out.Certificate
 	h.cfg.Contact = node.Contact{Node: out.Sponsor, Endpoint: out.Reached}
 	h.Joined = h.net.now

@@ -1,4 +1,4 @@
-package member
+package join
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"overlayd/internal/member"
 	"overlayd/internal/wire"
 )
 
@@ -28,7 +29,7 @@ const (
 // Why a request to join is not answered.
 var (
 	ErrUnknownToken = errors.New("unknown token")
-	ErrTooManyJoins = errors.New("too many join requests")
+	ErrTooMany      = errors.New("too many join requests")
 	ErrNoAdmin      = errors.New("no admin can be reached")
 )
 
@@ -40,10 +41,10 @@ var (
 //
 // It belongs to one goroutine.
 type Door struct {
-	set       *Set
-	registrar *Registrar
+	set       *member.Set
+	registrar *member.Registrar
 	random    io.Reader
-	credits   map[TokenID]credit
+	credits   map[member.TokenID]credit
 	passed    map[uint64]passed // by ticket
 }
 
@@ -57,23 +58,23 @@ type credit struct {
 type passed struct {
 	admin  wire.NodeID
 	back   any
-	token  TokenID
+	token  member.TokenID
 	nonce  []byte
 	expiry time.Time
 }
 
-// NewDoor is the door of a node.
-func NewDoor(set *Set, registrar *Registrar, random io.Reader) *Door {
+// NewDoor is the door of a node. Random must be cryptographic.
+func NewDoor(set *member.Set, registrar *member.Registrar, random io.Reader) *Door {
 	return &Door{
 		set: set, registrar: registrar, random: random,
-		credits: make(map[TokenID]credit), passed: make(map[uint64]passed),
+		credits: make(map[member.TokenID]credit), passed: make(map[uint64]passed),
 	}
 }
 
 // Answer is what comes of a request, in this order.
 type Answer struct {
-	Learn []Item      // for the Set, to be stored before anything is sent
-	To    wire.NodeID // if not zero: Body goes to this member in a KindPass frame
+	Learn []member.Item // for the Set, to be stored before anything is sent
+	To    wire.NodeID   // if not zero: Body goes to this member in a KindPass frame
 	Body  []byte
 	Back  any    // what Receive was given with the request
 	Frame []byte // to be sent there; nil: nothing
@@ -107,12 +108,12 @@ func (d *Door) receive(now time.Time, back any, frame []byte, admins []wire.Node
 	if i == nil {
 		return Answer{}, ErrUnknownToken
 	}
-	body, err := i.Key.aeads(d.set.network.ID).openRequest(frame, r)
+	body, err := d.seals(i).openRequest(frame, r)
 	if err != nil {
 		return Answer{}, err
 	}
 	if !d.afford(now, i) {
-		return Answer{}, ErrTooManyJoins
+		return Answer{}, ErrTooMany
 	}
 	a := Answer{Back: back}
 	var reply replyBody
@@ -122,48 +123,64 @@ func (d *Door) receive(now time.Time, back any, frame []byte, admins []wire.Node
 	case partMore:
 		reply = d.another(body.Index)
 	default:
-		if !body.genuine(d.set.network.ID, i) {
-			return Answer{}, ErrSignature
+		who, genuine := body.applicant(d.set.Network().ID, &i.Lock)
+		if !genuine {
+			return Answer{}, member.ErrSignature
 		}
 		if !d.registrar.May(now) {
 			return d.pass(now, back, r, body, admins)
 		}
-		reply, a.Learn = d.registrar.admit(now, i, &body)
+		reply, a.Learn = d.admit(now, i, who)
 	}
 	a.Frame, err = d.reply(i, r.part, r.nonce, reply)
 	return a, err
 }
 
-func (d *Door) reply(i *Invitation, part byte, requestNonce []byte, body replyBody) ([]byte, error) {
+func (d *Door) seals(i *member.Invitation) seals { return sealsOf(i.Key, d.set.Network().ID) }
+
+// admit is the answer of an admin to a newcomer, and what was signed for it.
+func (d *Door) admit(now time.Time, i *member.Invitation, who member.Applicant) (replyBody, []member.Item) {
+	c, signed, err := d.registrar.Admit(now, i, who)
+	if err != nil {
+		return refuse(err), nil
+	}
+	public, sealed, err := sealGrant(d.random, d.set.Network(), who.WireGuard, c)
+	if err != nil {
+		return replyBody{Status: statusRecord}, signed
+	}
+	return replyBody{Public: public, Granted: sealed}, signed
+}
+
+func (d *Door) reply(i *member.Invitation, part byte, requestNonce []byte, body replyBody) ([]byte, error) {
 	var nonce [24]byte
 	if _, err := io.ReadFull(d.random, nonce[:]); err != nil {
 		return nil, fmt.Errorf("read random bytes: %w", err)
 	}
-	return i.Key.aeads(d.set.network.ID).sealReply(part, i.ID, requestNonce, nonce, body), nil
+	return d.seals(i).sealReply(part, i.ID, requestNonce, nonce, body), nil
 }
 
 // record takes a newcomer's record and hands out this node's.
-func (d *Door) record(now time.Time, i *Invitation, raw []byte) (replyBody, []Item) {
-	r, err := d.set.network.VerifyRecord(raw, nil, now)
-	own := d.set.record(d.set.self)
-	if err != nil || r.Certificate.Token != i.ID || own == nil || d.set.out(r.Node()) || !d.set.believes(r.Certificate) {
+func (d *Door) record(now time.Time, i *member.Invitation, raw []byte) (replyBody, []member.Item) {
+	r, err := d.set.Network().VerifyRecord(raw, nil, now)
+	own := d.set.Record(d.set.Certificate().Node)
+	if err != nil || r.Certificate.Token != i.ID || own == nil || !d.set.Stands(r.Certificate) {
 		return replyBody{Status: statusRecord}, nil
 	}
-	reply := replyBody{Record: own.raw}
-	if known := d.set.record(r.Node()); known != nil && known.Sequence >= r.Sequence {
+	reply := replyBody{Record: own.Raw()}
+	if known := d.set.Record(r.Node()); known != nil && known.Sequence >= r.Sequence {
 		return reply, nil // a repeated request: nothing is to be stored again
 	}
-	return reply, []Item{{Kind: KindRecord, Raw: raw}}
+	return reply, []member.Item{{Kind: member.KindRecord, Raw: raw}}
 }
 
 // another hands out the record of a member that this node has met; none if there are no more.
 func (d *Door) another(index int) replyBody {
-	met := d.set.sync.order
+	met := d.set.Neighbors()
 	if index < 0 || index >= len(met) {
 		return replyBody{}
 	}
-	if r := d.set.record(met[index]); r != nil {
-		return replyBody{Record: r.raw}
+	if r := d.set.Record(met[index]); r != nil {
+		return replyBody{Record: r.Raw()}
 	}
 	return replyBody{}
 }
@@ -183,7 +200,7 @@ func (d *Door) pass(now time.Time, back any, r request, body requestBody, admins
 		}
 	}
 	if len(d.passed) >= maxPassed {
-		return Answer{}, ErrTooManyJoins
+		return Answer{}, ErrTooMany
 	}
 	if by := d.set.Invitation(r.token).By; slices.Contains(admins, by) {
 		admins = append([]wire.NodeID{by}, slices.DeleteFunc(admins, func(id wire.NodeID) bool { return id == by })...)
@@ -199,47 +216,50 @@ func (d *Door) pass(now time.Time, back any, r request, body requestBody, admins
 	d.passed[ticket] = passed{
 		admin: admin, back: back, token: r.token, nonce: slices.Clone(r.nonce), expiry: now.Add(passedFor),
 	}
-	return Answer{To: admin, Body: encode(passBody{Ticket: ticket, Token: r.token[:], Request: &body})}, nil
+	return Answer{To: admin, Body: member.Encode(passBody{Ticket: ticket, Token: r.token[:], Request: &body})}, nil
 }
 
 // Passed takes the body of a KindPass frame from a member: a question that it was asked and passes on, or the answer to
 // one that this node has passed on.
 func (d *Door) Passed(now time.Time, from wire.NodeID, body []byte) (Answer, error) {
 	var p passBody
-	if err := decode(body, wire.MaxBodyLen, &p); err != nil {
+	if err := member.Decode(body, wire.MaxBodyLen, &p); err != nil {
 		return Answer{}, fmt.Errorf("passed on: %w", err)
 	}
-	if len(p.Token) != len(TokenID{}) {
-		return Answer{}, fmt.Errorf("passed on: %w", ErrMalformed)
+	if len(p.Token) != len(member.TokenID{}) {
+		return Answer{}, fmt.Errorf("passed on: %w", member.ErrMalformed)
 	}
-	i := d.set.Invitation(TokenID(p.Token))
+	i := d.set.Invitation(member.TokenID(p.Token))
 	if i == nil {
 		return Answer{}, fmt.Errorf("passed on: %w", ErrUnknownToken)
 	}
 	switch {
 	case p.Request != nil:
 		if !d.registrar.May(now) {
-			return Answer{}, ErrNotAdmin
+			return Answer{}, member.ErrNotAdmin
 		}
 		if !d.afford(now, i) {
-			return Answer{}, ErrTooManyJoins
+			return Answer{}, ErrTooMany
 		}
-		reply, learn := d.registrar.admit(now, i, p.Request)
-		return Answer{Learn: learn, To: from, Body: encode(passBody{Ticket: p.Ticket, Token: p.Token, Reply: &reply})}, nil
+		reply, learn := replyBody{Status: statusRecord}, []member.Item(nil)
+		if who, genuine := p.Request.applicant(d.set.Network().ID, &i.Lock); genuine {
+			reply, learn = d.admit(now, i, who)
+		}
+		return Answer{Learn: learn, To: from, Body: member.Encode(passBody{Ticket: p.Ticket, Token: p.Token, Reply: &reply})}, nil
 	case p.Reply != nil:
 		w, waiting := d.passed[p.Ticket]
 		if !waiting || w.admin != from || w.token != i.ID {
-			return Answer{}, fmt.Errorf("passed on: %w", ErrStranger)
+			return Answer{}, fmt.Errorf("passed on: %w", member.ErrStranger)
 		}
 		delete(d.passed, p.Ticket)
 		frame, err := d.reply(i, partCertificate, w.nonce, *p.Reply)
 		return Answer{Back: w.back, Frame: frame}, err
 	}
-	return Answer{}, fmt.Errorf("passed on: %w", ErrMalformed)
+	return Answer{}, fmt.Errorf("passed on: %w", member.ErrMalformed)
 }
 
 // afford bounds the work that a token can cause. Only its holders, and who recorded them, get so far.
-func (d *Door) afford(now time.Time, i *Invitation) bool {
+func (d *Door) afford(now time.Time, i *member.Invitation) bool {
 	burst := float64(joinsBurst + joinsAUse*(i.Uses-1))
 	c, known := d.credits[i.ID]
 	if !known {

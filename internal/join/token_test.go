@@ -1,4 +1,4 @@
-package member
+package join
 
 import (
 	"encoding/base64"
@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"overlayd/internal/member"
 )
 
 func sampleToken(t testing.TB) (Token, string) {
@@ -14,7 +16,7 @@ func sampleToken(t testing.TB) (Token, string) {
 	w := newWorld(t, 1)
 	tok := Token{
 		Root: w.net.Root, Expiry: start.Add(time.Hour),
-		ID: TokenID{1, 2, 3}, Secret: TokenSecret{4, 5, 6},
+		ID: member.TokenID{1, 2, 3}, Secret: Secret{4, 5, 6},
 		Endpoints: []string{"192.0.2.1:51871", "[2001:db8::1]:7", "vpn.example.com:51871"},
 	}
 	return tok, ok(t, tok.Text)
@@ -39,7 +41,7 @@ func TestTokenIsOneLineAndComesBack(t *testing.T) {
 func TestTruncatedTokenIsRecognised(t *testing.T) {
 	_, text := sampleToken(t)
 	for i := 1; i < len(text); i++ {
-		if _, err := ParseToken(text[:i]); !errors.Is(err, ErrTokenTruncated) {
+		if _, err := ParseToken(text[:i]); !errors.Is(err, ErrTruncated) {
 			t.Fatalf("cut after %d characters: %v", i, err)
 		}
 	}
@@ -72,9 +74,9 @@ func TestAlteredTokenIsRefused(t *testing.T) {
 	}{
 		"empty":          {"", ErrNotToken},
 		"something else": {"ssh-ed25519 AAAA", ErrNotToken},
-		"twice":          {text + text, ErrTokenAltered},
-		"one more":       {text + "A", ErrTokenAltered},
-		"later version":  {reversioned(t, text), ErrTokenVersion},
+		"twice":          {text + text, ErrAltered},
+		"one more":       {text + "A", ErrAltered},
+		"later version":  {reversioned(t, text), ErrVersion},
 	} {
 		if _, err := ParseToken(c.text); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -109,46 +111,21 @@ func TestTokenNeedsUsableEndpoints(t *testing.T) {
 	}
 }
 
-func TestInvitationsAreBounded(t *testing.T) {
+func TestTokenNamesAtMostEightMembers(t *testing.T) {
 	p := newParty(t, 1)
-	at := []string{"192.0.2.1:51871"}
-	invite := func(o Offer) error {
-		_, signed, err := p.registrar.Invite(start, o)
-		if err == nil {
-			p.learn(p.set, Learn{signed})
-		}
-		return err
+	offer := member.Offer{TTL: time.Hour}
+	many := make([]string, MaxEndpoints+1)
+	for i := range many {
+		many[i] = "192.0.2.1:51871"
 	}
-	for name, c := range map[string]struct {
-		offer Offer
-		want  error
-	}{
-		"no time":      {Offer{Endpoints: at}, ErrTTL},
-		"a second":     {Offer{TTL: time.Second, Endpoints: at}, ErrTTL},
-		"negative":     {Offer{TTL: -time.Hour, Endpoints: at}, ErrTTL},
-		"a month":      {Offer{TTL: 31 * 24 * time.Hour, Endpoints: at}, ErrTTL},
-		"no endpoint":  {Offer{TTL: time.Hour}, ErrNoEndpoint},
-		"taken name":   {Offer{TTL: time.Hour, Endpoints: at, Name: "founder"}, ErrNameTaken},
-		"no such name": {Offer{TTL: time.Hour, Endpoints: at, Name: "No!"}, ErrName},
-		"many uses":    {Offer{TTL: time.Hour, Endpoints: at, Uses: MaxUses + 1}, ErrUses},
-	} {
-		if err := invite(c.offer); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, want %v", name, err, c.want)
-		}
+	text, _, err := Invite(start, p.registrar, p.random, offer, many)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for range MaxInvitations {
-		if err := invite(Offer{TTL: time.Hour, Endpoints: at}); err != nil {
-			t.Fatal(err)
-		}
+	if tok := ok(t, func() (Token, error) { return ParseToken(text) }); len(tok.Endpoints) != MaxEndpoints {
+		t.Errorf("%d endpoints", len(tok.Endpoints))
 	}
-	if err := invite(Offer{TTL: time.Hour, Endpoints: at}); !errors.Is(err, ErrManyTokens) {
-		t.Errorf("one too many: %v", err)
-	}
-	for _, in := range []Input{Met{Peer: p.another("boston", nil).id.ID()}, Tick{}} {
-		_ = p.set.Step(start.Add(26*time.Hour), in)
-	}
-	_ = p.set.Step(start.Add(27*time.Hour), Tick{})
-	if kept := len(p.set.Invitations()); kept != 0 {
-		t.Errorf("%d expired invitations are kept", kept)
+	if _, signed, err := Invite(start, p.registrar, p.random, offer, nil); !errors.Is(err, ErrNoEndpoint) || signed != nil {
+		t.Errorf("without any: %v", err)
 	}
 }

@@ -1,4 +1,4 @@
-package member
+package join
 
 import (
 	"crypto/ed25519"
@@ -12,37 +12,35 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/crypto/blake2s"
+
+	"overlayd/internal/member"
 	"overlayd/internal/wire"
 )
 
-// Why a token is not taken. Each is a sentence for the person who has the token.
+// Why a text is not taken for a token. Each is a sentence for the person who has it.
 var (
-	ErrNotToken       = errors.New("this is no token: overlayctl invite prints one, and it begins with " + tokenPrefix)
-	ErrTokenTruncated = errors.New("the token is incomplete: copy the whole line that overlayctl invite printed")
-	ErrTokenAltered   = errors.New("the token was altered: copy again exactly what overlayctl invite printed")
-	ErrTokenVersion   = errors.New("the token is from another version of overlayd: install the same version on both nodes")
-	ErrTokenExpired   = errors.New("the token has expired: ask for a new one (overlayctl invite)")
-	ErrTokenCancelled = errors.New("the token was cancelled: ask for a new one (overlayctl invite)")
-	ErrTokenUsed      = errors.New("the token was used already: ask for a new one (overlayctl invite)")
+	ErrNotToken  = errors.New("this is no token: overlayctl invite prints one, and it begins with " + tokenPrefix)
+	ErrTruncated = errors.New("the token is incomplete: copy the whole line that overlayctl invite printed")
+	ErrAltered   = errors.New("the token was altered: copy again exactly what overlayctl invite printed")
+	ErrVersion   = errors.New("the token is from another version of overlayd: install the same version on both nodes")
 )
 
 const (
 	tokenPrefix  = "overlayd1-"
 	tokenVersion = 2
 
-	// MaxTokenEndpoints bounds the endpoints in a token.
-	MaxTokenEndpoints = 8
+	// MaxEndpoints bounds the endpoints in a token.
+	MaxEndpoints = 8
 
-	maxHost     = 253 // RFC 1035, section 2.3.4, as text
+	maxHost     = 253     // RFC 1035, section 2.3.4, as text
+	maxExpiry   = 1 << 40 // Unix; far beyond any token, and far from the end of time.Time
 	tokenFixed  = 2 + 1 + ed25519.PublicKeySize + 8 + 8 + 16 + 1
 	checksumLen = 4
 )
 
-// TokenID names an invitation; TokenSecret proves that one has the token.
-type (
-	TokenID     [8]byte
-	TokenSecret [16]byte
-)
+// Secret is what only the holders of a token know.
+type Secret [16]byte
 
 // Token is an invitation as the newcomer holds it. Its text is tokenPrefix and, in base64url:
 //
@@ -55,27 +53,36 @@ type (
 type Token struct {
 	Root      ed25519.PublicKey
 	Expiry    time.Time
-	ID        TokenID
-	Secret    TokenSecret
+	ID        member.TokenID
+	Secret    Secret
 	Endpoints []string // HOST:PORT
 }
 
-// JoinKey seals join requests to members. It follows from the secret of a token and does not tell it.
-type JoinKey [32]byte
-
-// joinKey is the key that all members know.
-func (s TokenSecret) joinKey() JoinKey { return JoinKey(hash("overlayd join key v2", s[:])) }
+// key seals requests to members, and all of them know it. It does not tell the secret.
+func (s Secret) key() [32]byte { return hash("overlayd join key v2", s[:]) }
 
 // signing is the key whose public half all members know: only who has the token can sign with it.
-func (s TokenSecret) signing() ed25519.PrivateKey {
-	return ed25519.NewKeyFromSeed(hash("overlayd join signature v2", s[:]))
+func (s Secret) signing() ed25519.PrivateKey {
+	seed := hash("overlayd join signature v2", s[:])
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+// Lock is what members are to know of the token.
+func (t *Token) Lock() member.Lock {
+	public := t.Secret.signing().Public().(ed25519.PublicKey)
+	return member.Lock{ID: t.ID, Key: t.Secret.key(), Public: [ed25519.PublicKeySize]byte(public)}
+}
+
+// hash is BLAKE2s-256 over the context and b.
+func hash(context string, b []byte) [blake2s.Size]byte {
+	return blake2s.Sum256(append([]byte(context), b...))
 }
 
 // Network is the network that the token invites to.
-func (t *Token) Network() wire.NetworkID { return NetworkID(t.Root) }
+func (t *Token) Network() wire.NetworkID { return member.NetworkID(t.Root) }
 
-// ValidEndpoint says why s is not HOST:PORT; nil if it is.
-func ValidEndpoint(s string) error {
+// validEndpoint says why s is not HOST:PORT; nil if it is.
+func validEndpoint(s string) error {
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
 		return fmt.Errorf("endpoint %q is not of the form HOST:PORT", clip(s))
@@ -91,8 +98,8 @@ func ValidEndpoint(s string) error {
 
 // Text is the token in one line. It fails if an endpoint is not valid or there are too many.
 func (t *Token) Text() (string, error) {
-	if len(t.Endpoints) == 0 || len(t.Endpoints) > MaxTokenEndpoints {
-		return "", fmt.Errorf("a token needs 1 to %d endpoints, not %d", MaxTokenEndpoints, len(t.Endpoints))
+	if len(t.Endpoints) == 0 || len(t.Endpoints) > MaxEndpoints {
+		return "", fmt.Errorf("a token needs 1 to %d endpoints, not %d", MaxEndpoints, len(t.Endpoints))
 	}
 	b := append(make([]byte, 2, 256), tokenVersion)
 	b = append(b, t.Root...)
@@ -101,7 +108,7 @@ func (t *Token) Text() (string, error) {
 	b = append(b, t.Secret[:]...)
 	b = append(b, byte(len(t.Endpoints)))
 	for _, e := range t.Endpoints {
-		if err := ValidEndpoint(e); err != nil {
+		if err := validEndpoint(e); err != nil {
 			return "", err
 		}
 		b = appendEndpoint(b, e)
@@ -111,7 +118,13 @@ func (t *Token) Text() (string, error) {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-func checksum(b []byte) []byte { return hash("overlayd token v1", b)[:checksumLen] }
+func checksum(b []byte) []byte {
+	sum := hash("overlayd token v1", b)
+	return sum[:checksumLen]
+}
+
+// clip is as much of s as is shown to a person.
+func clip(s string) string { return s[:min(len(s), 126)] }
 
 // appendEndpoint appends a valid endpoint.
 func appendEndpoint(b []byte, s string) []byte {
@@ -129,7 +142,7 @@ func appendEndpoint(b []byte, s string) []byte {
 // cutEndpoint takes an endpoint off the front of b.
 func cutEndpoint(b []byte) (string, []byte, error) {
 	if len(b) < 2 {
-		return "", nil, ErrMalformed
+		return "", nil, member.ErrMalformed
 	}
 	size, b := int(b[0]), b[1:]
 	named := size == 0
@@ -137,18 +150,18 @@ func cutEndpoint(b []byte) (string, []byte, error) {
 		size, b = int(b[0]), b[1:]
 	}
 	if len(b) < size+2 {
-		return "", nil, ErrMalformed
+		return "", nil, member.ErrMalformed
 	}
 	host := string(b[:size])
 	if !named {
 		a, ok := netip.AddrFromSlice(b[:size])
 		if !ok {
-			return "", nil, ErrMalformed
+			return "", nil, member.ErrMalformed
 		}
 		host = a.String()
 	}
 	s := net.JoinHostPort(host, strconv.Itoa(int(binary.BigEndian.Uint16(b[size:]))))
-	return s, b[size+2:], ValidEndpoint(s)
+	return s, b[size+2:], validEndpoint(s)
 }
 
 // ParseToken reads the text of a token, spaces around it left aside. It says what is wrong with a bad one; whether it
@@ -158,32 +171,32 @@ func ParseToken(text string) (Token, error) {
 	body, ok := strings.CutPrefix(text, tokenPrefix)
 	switch {
 	case text != "" && strings.HasPrefix(tokenPrefix, text):
-		return Token{}, ErrTokenTruncated
+		return Token{}, ErrTruncated
 	case !ok:
 		return Token{}, ErrNotToken
 	case len(body) < 4:
-		return Token{}, ErrTokenTruncated
+		return Token{}, ErrTruncated
 	case strings.ContainsAny(body, "\r\n"):
-		return Token{}, ErrTokenAltered
+		return Token{}, ErrAltered
 	}
 	head, err := base64.RawURLEncoding.DecodeString(body[:4])
 	if err != nil {
-		return Token{}, ErrTokenAltered
+		return Token{}, ErrAltered
 	}
 	want := base64.RawURLEncoding.EncodedLen(int(binary.BigEndian.Uint16(head)))
 	if len(body) < want {
-		return Token{}, ErrTokenTruncated
+		return Token{}, ErrTruncated
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(body)
 	if err != nil || len(body) > want || len(b) < tokenFixed+checksumLen {
-		return Token{}, ErrTokenAltered
+		return Token{}, ErrAltered
 	}
 	b, sum := b[:len(b)-checksumLen], b[len(b)-checksumLen:]
 	if string(checksum(b)) != string(sum) {
-		return Token{}, ErrTokenAltered
+		return Token{}, ErrAltered
 	}
 	if b[2] != tokenVersion {
-		return Token{}, ErrTokenVersion
+		return Token{}, ErrVersion
 	}
 	return parseTokenFields(b[3:])
 }
@@ -196,23 +209,23 @@ func parseTokenFields(b []byte) (Token, error) {
 	}
 	var t Token
 	t.Root = append(t.Root, take(ed25519.PublicKeySize)...)
-	t.Expiry = time.Unix(int64(min(binary.BigEndian.Uint64(take(8)), maxUnix)), 0)
+	t.Expiry = time.Unix(int64(min(binary.BigEndian.Uint64(take(8)), maxExpiry)), 0)
 	copy(t.ID[:], take(len(t.ID)))
 	copy(t.Secret[:], take(len(t.Secret)))
 	count := int(take(1)[0])
-	if count == 0 || count > MaxTokenEndpoints {
-		return Token{}, ErrTokenAltered
+	if count == 0 || count > MaxEndpoints {
+		return Token{}, ErrAltered
 	}
 	for range count {
 		var e string
 		var err error
 		if e, b, err = cutEndpoint(b); err != nil {
-			return Token{}, ErrTokenAltered
+			return Token{}, ErrAltered
 		}
 		t.Endpoints = append(t.Endpoints, e)
 	}
 	if len(b) != 0 {
-		return Token{}, ErrTokenAltered
+		return Token{}, ErrAltered
 	}
 	return t, nil
 }

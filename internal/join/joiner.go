@@ -1,7 +1,6 @@
-package member
+package join
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"overlayd/internal/member"
 	"overlayd/internal/wire"
 )
 
@@ -17,12 +17,12 @@ import (
 var ErrNobodyAnswered = errors.New("nobody answered")
 
 const (
-	joinFirst   = 250 * time.Millisecond // until the next endpoint is asked; once all are, until all are again, then doubled
-	joinTimeout = 10 * time.Second
+	askAgain = 250 * time.Millisecond // until the next endpoint is asked; once all are, until all are again, then doubled
+	patience = 10 * time.Second
 )
 
-// JoinInput is what a Joiner is told: Heard or Tick.
-type JoinInput interface{ joinInput() }
+// Input is what a Joiner is told: Heard or Tick.
+type Input interface{ joinInput() }
 
 // Heard is a datagram of class join that came in.
 type Heard struct {
@@ -30,11 +30,14 @@ type Heard struct {
 	Frame []byte
 }
 
+// Tick says that NextDeadline has passed.
+type Tick struct{}
+
 func (Heard) joinInput() {}
 func (Tick) joinInput()  {}
 
-// JoinOutput is what a Joiner wants done: Transmit, Joined or JoinFailed. The last two are the end.
-type JoinOutput interface{ joinOutput() }
+// Output is what a Joiner wants done: Transmit, Joined or Failed. The last two are the end.
+type Output interface{ joinOutput() }
 
 // Transmit asks for a datagram. Frame must not be changed.
 type Transmit struct {
@@ -44,19 +47,19 @@ type Transmit struct {
 
 // Joined brings everything that a member needs. All of it must be stored.
 type Joined struct {
-	Network     *Network
-	Certificate *Certificate
-	Items       [][]byte // this node's own record and those of a few members, for Load
+	Network     *member.Network
+	Certificate *member.Certificate
+	Items       [][]byte // this node's own record and those of a few members, for member.Load
 	Sponsor     wire.NodeID
 	Reached     netip.AddrPort // where this member answered: it may publish no endpoint that this node reaches
 }
 
-// JoinFailed says why the node did not join, in a sentence for the person who tried.
-type JoinFailed struct{ Err error }
+// Failed says why the node did not join, in a sentence for the person who tried.
+type Failed struct{ Err error }
 
-func (Transmit) joinOutput()   {}
-func (Joined) joinOutput()     {}
-func (JoinFailed) joinOutput() {}
+func (Transmit) joinOutput() {}
+func (Joined) joinOutput()   {}
+func (Failed) joinOutput()   {}
 
 // Joiner is the newcomer's side of a join:
 //
@@ -68,10 +71,10 @@ func (JoinFailed) joinOutput() {}
 type Joiner struct {
 	token     Token
 	endpoints []netip.AddrPort
-	id        Identity
+	id        member.Identity
 	name      string
 	random    io.Reader
-	keys      joinKeys
+	seals     seals
 
 	part     byte
 	asked    int // endpoints that were
@@ -80,48 +83,47 @@ type Joiner struct {
 	next     time.Time
 	wait     time.Duration
 	giveUp   time.Time
-	network  *Network
-	cert     *Certificate
+	network  *member.Network
+	cert     *member.Certificate
 	items    [][]byte
 	sponsor  wire.NodeID
 	reached  netip.AddrPort
 	more     int // records that were asked for beyond the sponsor's
 	finished bool
-	out      []JoinOutput
+	out      []Output
 }
 
 // NewJoiner begins a join at now: the first requests can be drained at once. endpoints are what the token's resolve to.
 // Random must be cryptographic.
 func NewJoiner(
-	now time.Time, t Token, endpoints []netip.AddrPort, id Identity, name string, random io.Reader,
+	now time.Time, t Token, endpoints []netip.AddrPort, id member.Identity, name string, random io.Reader,
 ) (*Joiner, error) {
-	if err := ValidName(name); err != nil {
+	if err := member.ValidName(name); err != nil {
 		return nil, err
 	}
-	if now.After(t.Expiry.Add(remember)) {
-		return nil, ErrTokenExpired // until then a join that broke off can be repeated: the inviter decides
+	if now.After(t.Expiry.Add(member.InvitationGrace)) {
+		return nil, member.ErrTokenExpired // until then a join that broke off can be repeated: the inviter decides
 	}
 	j := &Joiner{
 		token: t, endpoints: slices.Clone(endpoints), id: id, name: name, random: random,
-		keys: t.Secret.joinKey().aeads(t.Network()),
+		seals: sealsOf(t.Secret.key(), t.Network()),
 	}
 	public := id.WireGuard()
 	body := requestBody{WireGuard: public[:], Signing: id.Signing(), Name: name}
-	payload := ticketPayload(t.Network(), t.ID, &body)
-	body.Proof, body.Ticket = ed25519.Sign(id.signing, payload), ed25519.Sign(t.Secret.signing(), payload)
-	return j, j.ask(now, partCertificate, body, joinTimeout)
+	body.sign(id, &t)
+	return j, j.ask(now, partCertificate, body, patience)
 }
 
 // ask begins one part of the join.
-func (j *Joiner) ask(now time.Time, part byte, body requestBody, patience time.Duration) error {
+func (j *Joiner) ask(now time.Time, part byte, body requestBody, wait time.Duration) error {
 	if _, err := io.ReadFull(j.random, j.nonce[:]); err != nil {
 		return fmt.Errorf("read random bytes: %w", err)
 	}
-	frame, err := j.keys.sealRequest(part, j.token.ID, j.nonce, body)
+	frame, err := j.seals.sealRequest(part, j.token.ID, j.nonce, body)
 	if err != nil {
 		return err
 	}
-	j.part, j.frame, j.asked, j.wait, j.giveUp = part, frame, 0, joinFirst, now.Add(patience)
+	j.part, j.frame, j.asked, j.wait, j.giveUp = part, frame, 0, askAgain, now.Add(wait)
 	j.transmit(now)
 	return nil
 }
@@ -143,7 +145,7 @@ func (j *Joiner) transmit(now time.Time) {
 }
 
 // Step takes one input. An error says that a datagram was not an answer to this join, and changes nothing.
-func (j *Joiner) Step(now time.Time, in JoinInput) error {
+func (j *Joiner) Step(now time.Time, in Input) error {
 	if j.finished {
 		return nil
 	}
@@ -172,7 +174,7 @@ func (j *Joiner) NextDeadline() (time.Time, bool) {
 }
 
 // Drain appends what is to be done to dst and forgets it.
-func (j *Joiner) Drain(dst []JoinOutput) []JoinOutput {
+func (j *Joiner) Drain(dst []Output) []Output {
 	dst = append(dst, j.out...)
 	j.out = nil
 	return dst
@@ -180,12 +182,12 @@ func (j *Joiner) Drain(dst []JoinOutput) []JoinOutput {
 
 func (j *Joiner) fail(err error) {
 	j.finished = true
-	j.out = append(j.out, JoinFailed{Err: err})
+	j.out = append(j.out, Failed{Err: err})
 }
 
 func (j *Joiner) nobody(now time.Time) error {
-	if now.After(j.token.Expiry.Add(ClockTolerance)) {
-		return ErrTokenExpired
+	if now.After(j.token.Expiry.Add(member.ClockTolerance)) {
+		return member.ErrTokenExpired
 	}
 	return fmt.Errorf("%w at %s: check that overlayd runs there and reaches an admin, that UDP gets through, and that the "+
 		"token is still wanted", ErrNobodyAnswered, strings.Join(j.token.Endpoints, ", "))
@@ -193,11 +195,11 @@ func (j *Joiner) nobody(now time.Time) error {
 
 // heard takes a reply. It is a member's: nobody else can seal it. What it brings, the root key must vouch for.
 func (j *Joiner) heard(now time.Time, h Heard) error {
-	body, err := j.keys.openReply(h.Frame, j.part, j.token.ID, j.nonce[:])
+	body, err := j.seals.openReply(h.Frame, j.part, j.token.ID, j.nonce[:])
 	if err != nil {
 		return err
 	}
-	if err := body.Status.err(j.name, body.Text); err != nil {
+	if err := body.refused(j.name); err != nil {
 		j.fail(err)
 		return nil
 	}
@@ -221,24 +223,24 @@ func (j *Joiner) certified(now time.Time, from netip.AddrPort, body replyBody) e
 	if err != nil {
 		return err
 	}
-	network, err := ParseNetwork(g.Settings)
+	network, err := member.ParseNetwork(g.Settings)
 	if err != nil {
 		return err
 	}
 	if network.ID != j.token.Network() {
-		return ErrForeign
+		return member.ErrForeign
 	}
 	cert, err := network.VerifyCertificate(g.Certificate, now)
-	if errors.Is(err, ErrExpired) {
+	if errors.Is(err, member.ErrExpired) {
 		return fmt.Errorf("%w; is this machine's clock right? It says %s", err, now.UTC().Format(time.DateTime))
 	}
 	if err != nil {
 		return err
 	}
 	if cert.Node != j.id.ID() || cert.Name != j.name {
-		return fmt.Errorf("certificate for another node: %w", ErrForeign)
+		return fmt.Errorf("certificate for another node: %w", member.ErrForeign)
 	}
-	record, err := SignRecord(j.id, cert, micros(now), Statement{})
+	record, err := member.SignRecord(j.id, cert, uint64(max(now.UnixMicro(), 1)), member.Statement{})
 	if err != nil {
 		return err
 	}
@@ -246,11 +248,11 @@ func (j *Joiner) certified(now time.Time, from netip.AddrPort, body replyBody) e
 	j.keep(record)
 	j.reached = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
 	j.endpoints = []netip.AddrPort{from}
-	return j.ask(now, partRecord, requestBody{Record: record.raw}, joinTimeout)
+	return j.ask(now, partRecord, requestBody{Record: record.Raw()}, patience)
 }
 
-func (j *Joiner) keep(r *Record) {
-	j.items = append(j.items, Item{Kind: KindRecord, Raw: r.raw}.Stored())
+func (j *Joiner) keep(r *member.Record) {
+	j.items = append(j.items, member.Item{Kind: member.KindRecord, Raw: r.Raw()}.Stored())
 }
 
 // introduced learns the member that answers.
