@@ -132,6 +132,9 @@ func TestLeaving(t *testing.T) {
 		t.Error("the daemon that left has left its socket")
 	}
 
+	boston.here().refused(boston.here().run(boston.command("overlayd", boston.flags()...)),
+		"no network any more", "overlayd join", "overlayd init", boston.state)
+
 	boston.joins(belmont)
 	boston.start()
 	r.meet(belmont, cambridge, boston)

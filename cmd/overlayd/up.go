@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"overlayd/config"
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
@@ -64,10 +65,15 @@ func up(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 }
 
 // ensureNetwork makes a network of one if there is none, and if this machine can run it: who has to put something right
-// first may then still join another network instead.
+// first may then still join another network instead. Who has left a network is not to find itself in a new one, such as
+// after the next boot.
 func ensureNetwork(dir *state.Dir, name string, canRun func(netip.Prefix) error, log *slog.Logger) error {
 	if _, err := dir.Network(); !errors.Is(err, state.ErrAbsent) {
 		return err
+	}
+	if dir.Ran() {
+		return cli.Usagef("this node is in no network any more: enter one with overlayd join TOKEN --name NODE%[1]s, or make a "+
+			"new one with overlayd init --name NODE%[1]s", stateFlag(dir.Path()))
 	}
 	if name == "" {
 		host, err := os.Hostname()

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"time"
 
 	"overlayd/internal/member"
@@ -118,6 +120,12 @@ func (d *Dir) Forget() error {
 		}
 	}
 	return nil
+}
+
+// Ran reports whether a node has ever run from this directory, in a network that it may have left since.
+func (d *Dir) Ran() bool {
+	_, err := os.Lstat(filepath.Join(d.path, epochFile.name))
+	return err == nil
 }
 
 // NextEpoch is the time now in microseconds since 1970, or, if the clock went back, more than ever before. It is stored

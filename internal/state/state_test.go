@@ -272,6 +272,9 @@ func TestForgettingLeavesNothingThatMakesAMember(t *testing.T) {
 	for range 2 { // one that broke off can be repeated
 		check(t, d.Forget())
 	}
+	if fresh := open(t, filepath.Join(t.TempDir(), "fresh")); !d.Ran() || fresh.Ran() {
+		t.Error("a directory that a node ran from is not told from a fresh one")
+	}
 	for name, err := range load(d) {
 		if want := name == "identity" || name == "root" || name == "network"; want != errors.Is(err, ErrAbsent) {
 			t.Errorf("%s: %v", name, err)
