@@ -3,9 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"overlayd/internal/control"
 )
 
 // outWithin is how soon a verdict is in force where its nodes can be reached.
@@ -81,3 +84,45 @@ func TestARevokedNodeIsOutAtOnce(t *testing.T) {
 
 // backWithin is how soon a node that was taken back is spoken to.
 const backWithin = 10 * time.Second
+
+// A relay that is put out carries nothing any more: data goes on through another one.
+func TestARelayThatIsPutOutCarriesNothing(t *testing.T) {
+	t.Parallel()
+	r := newRegion(t)
+	sites := r.network("belmont", "boston", "cambridge", "newton")
+	belmont, boston := sites[0], sites[1]
+	ear, from := boston.ear(), belmont.ipv4()
+	belmont.drum(boston.ipv4())
+	ear.hears(r.bench, from, readyPatience)
+	r.cut([]*site{belmont}, []*site{boston})
+	relays := map[string]string{"cambridge": "newton", "newton": "cambridge"}
+	var used string
+	r.eventually(readyPatience, func() error {
+		p := belmont.paths()["boston"]
+		if p.Selected == nil || len(p.Selected.Via) != 1 || p.State != control.StateUp {
+			return fmt.Errorf("belmont reaches boston by %+v, %s", p.Selected, p.State)
+		}
+		used = p.Selected.Via[0]
+		return nil
+	})
+	ear.hears(r.bench, from, readyPatience)
+
+	begin := time.Now()
+	belmont.does("revoke", used)
+	r.eventually(outWithin, func() error {
+		var errs []error
+		for _, s := range []*site{belmont, boston} {
+			for _, p := range s.paths() {
+				for _, c := range p.Candidates {
+					if p.Peer == used || slices.Contains(c.Via, used) {
+						errs = append(errs, fmt.Errorf("%s has a path to %s through %v", s.name, p.Peer, c.Via))
+					}
+				}
+			}
+		}
+		return errors.Join(append(errs, belmont.reaches("boston", relays[used]), boston.holdsOut(used))...)
+	})
+	moved := time.Since(begin)
+	t.Logf("%s is out; data goes through %s after %v, and arrives after %v more",
+		used, relays[used], moved, ear.hears(r.bench, from, outWithin))
+}

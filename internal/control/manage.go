@@ -120,7 +120,7 @@ func (s *Server) invite(ctx context.Context, r *http.Request, body []byte) (any,
 	}
 	switch {
 	case req.TTL < 0 || time.Duration(req.TTL) > maxTTL:
-		return nil, fmt.Errorf("%w: a token lives longer than nothing and at most %v", ErrBadRequest, maxTTL)
+		return nil, fmt.Errorf("%w: a token lives longer than nothing and at most %d days", ErrBadRequest, maxTTL/(24*time.Hour))
 	case req.Uses < 0 || req.Uses > MaxUses:
 		return nil, fmt.Errorf("%w: a token is good for 1 to %d nodes, not for %d", ErrBadRequest, MaxUses, req.Uses)
 	case req.Uses > 1 && req.Name != "":

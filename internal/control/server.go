@@ -31,7 +31,7 @@ const (
 	maxPingTimeout     = 30 * time.Second
 
 	defaultTTL = 24 * time.Hour
-	maxTTL     = 365 * 24 * time.Hour
+	maxTTL     = 30 * 24 * time.Hour
 
 	defaultWatch = time.Second
 	minWatch     = 50 * time.Millisecond

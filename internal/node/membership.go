@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -43,16 +44,38 @@ func explain(err error) error {
 		{member.ErrStranger, control.ErrRevoked},
 	} {
 		if errors.Is(err, row.of) {
-			return fmt.Errorf("%w: %w", row.as, err)
+			return explained{err, row.as}
 		}
 	}
-	for _, sentinel := range []error{control.ErrUnknownPeer, control.ErrConflict, control.ErrNotRoot} {
+	for _, sentinel := range []error{control.ErrUnknownPeer, control.ErrConflict, control.ErrNotRoot, control.ErrBadRequest} {
 		if errors.Is(err, sentinel) {
 			return err
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", control.ErrBadRequest, err)
+	}
+	return nil
+}
+
+// explained is an error of the cores, in their words, which also is one of the API.
+type explained struct {
+	error
+	as error
+}
+
+func (e explained) Unwrap() []error { return []error{e.error, e.as} }
+
+// outside says that a network is part of this one, so that no node has it behind it; nil if it is not.
+func (n *Node) outside(subnets ...netip.Prefix) error {
+	network := n.core.members.Network()
+	for _, p := range subnets {
+		for _, own := range []netip.Prefix{network.Prefix, network.Prefix6} {
+			if own.Bits() <= p.Bits() && own.Contains(p.Addr()) {
+				return fmt.Errorf("%w: %s is of the network %s itself, %s: name one that is behind the node", control.ErrBadRequest,
+					p, network.Name, own)
+			}
+		}
 	}
 	return nil
 }
@@ -66,6 +89,9 @@ func (n *Node) Members(ctx context.Context) (list []control.Member, err error) {
 // Invite implements control.Backend.
 func (n *Node) Invite(ctx context.Context, r control.InviteRequest) (token string, err error) {
 	err = n.manage(ctx, func(now time.Time) (err error) {
+		if err := n.outside(r.Subnets...); err != nil {
+			return err
+		}
 		o := member.Offer{Name: r.Name, TTL: time.Duration(r.TTL), Uses: r.Uses, Subnets: r.Subnets}
 		token, err = n.core.Invite(now, o, r.Endpoint)
 		return err
@@ -162,6 +188,9 @@ func (n *Node) SetAdmin(ctx context.Context, r control.AdminRequest) error {
 func (n *Node) SetSubnet(ctx context.Context, r control.SubnetRequest) error {
 	return n.manage(ctx, func(now time.Time) error {
 		id, err := n.core.findMember(r.Node)
+		if err == nil && r.Grant {
+			err = n.outside(r.Subnet)
+		}
 		if err != nil {
 			return err
 		}
