@@ -55,6 +55,9 @@ func (g *Registrar) Admit(now time.Time, i *Invitation, a Applicant) (*Certifica
 	if err := g.refuses(now, i, a); err != nil {
 		return nil, nil, err
 	}
+	if _, err := g.id.Shared(a.WireGuard); err != nil { // nobody could speak with it, and the token would be used up
+		return nil, nil, err
+	}
 	want := Certificate{
 		WireGuard: a.WireGuard, Signing: a.Signing, Name: a.Name, Capabilities: Relay, Subnets: i.Subnets,
 		NotBefore: now, NotAfter: now.Add(Validity), Serial: micros(now), Token: i.ID, Uses: i.Uses,

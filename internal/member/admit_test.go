@@ -124,3 +124,18 @@ func TestAdminsHandOutAddressesOfTheirOwnBlocks(t *testing.T) {
 		blocks[block] = true
 	}
 }
+
+// A key of small order is nobody's: a certificate for it would only use the token up.
+func TestNobodyIsLetInWithAKeyThatNobodyCanHave(t *testing.T) {
+	p := newParty(t, 1)
+	l := p.lock()
+	signed, err := p.registrar.Invite(start, l, Offer{TTL: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.learn(p.set, Learn{signed})
+	i := p.set.Invitation(l.ID)
+	if _, items, err := p.registrar.Admit(start, i, Applicant{Signing: p.identity().Signing(), Name: "nobody"}); err == nil || items != nil {
+		t.Errorf("let in: %v", err)
+	}
+}
