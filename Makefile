@@ -46,8 +46,13 @@ fuzz: ## every fuzz target for FUZZTIME=10s
 	done
 
 .PHONY: sim
-sim: ## the simulated networks and pairs, and what they show
-	$(GO) test -count=1 -v ./internal/lab/sim ./internal/lab/pair
+sim: ## the simulated networks, of up to 1,000 nodes, and pairs, and what they show
+	OVERLAYD_SIM_NODES=1000 GOGC=400 $(GO) test -count=1 -v -timeout 20m ./internal/lab/sim ./internal/lab/pair
+
+.PHONY: scale
+scale: ## what a node costs in networks of 10 to 1,000: the table of docs/scale.md
+	OVERLAYD_SIM_SCALE=1 GOGC=400 $(GO) test -count=1 -v -timeout 20m -run '^TestScale$$' ./internal/lab/sim
+	$(GO) test -count=1 -v -run '^TestMemoryOf' ./internal/node
 
 .PHONY: bench
 bench: build needs-root ## throughput and CPU against wireguard-go alone in one run, as root; then the Go benchmarks

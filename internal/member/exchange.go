@@ -9,7 +9,8 @@ import (
 
 const (
 	fanout       = 4                      // neighbours that news is pushed to
-	advertFanout = 12                     // and that it is advertised to: of 1,000 nodes 1 in 10,000 hears nothing of it
+	advertFanout = 12                     // and that it is advertised to
+	rulingFanout = 24                     // and that verdicts are
 	advertDelay  = 300 * time.Millisecond // gathers what is new before it is advertised
 	roundsEvery  = 30 * time.Second       // the least time between exchanges with a random neighbour; at most twice that
 	maxSessions  = 3                      // exchanges that this node drives at once
@@ -19,12 +20,13 @@ const (
 	differFirst  = time.Second            // between exchanges because somebody said that it knows something else;
 	differLast   = 30 * time.Second       // doubled up to this while they bring nothing
 	differDelay  = 500 * time.Millisecond // what is under way already may arrive first
-	urgentFanout = 8                      // neighbours that a verdict is pushed to; it is advertised to all
+	urgentFanout = 8                      // neighbours that a verdict is pushed to
 	sessionYield = 100 * time.Millisecond // the node with the higher ID lets the other one begin
 
 	verifyCost  = 1.0 // in credit, as the following
 	sendCost    = 1.0 // a record sent on request
 	messageCost = 0.2
+	paceBurst   = 4   // records of one node in a row that are spread at once
 	creditRate  = 200 // a second and neighbour
 	creditMax   = 600
 )
@@ -38,6 +40,7 @@ type exchange struct {
 	adverts   map[place]bool
 	advertAt  time.Time // if adverts is not empty
 	roundAt   time.Time // zero: never met anybody
+	paces     map[wire.NodeID]pace
 }
 
 // neighbor holds what bounds the work that a neighbour can cause.
@@ -57,6 +60,12 @@ type session struct {
 	known uint32 // what the peer said that it knows; zero: nothing
 }
 
+// pace is how many more records of one node may be spread.
+type pace struct {
+	left float64
+	at   time.Time
+}
+
 // news is an item to be pushed, not back to whom it came from.
 type news struct {
 	item *item
@@ -64,7 +73,7 @@ type news struct {
 }
 
 func newExchange() exchange {
-	return exchange{neighbors: make(map[wire.NodeID]*neighbor), adverts: make(map[place]bool)}
+	return exchange{neighbors: make(map[wire.NodeID]*neighbor), adverts: make(map[place]bool), paces: make(map[wire.NodeID]pace)}
 }
 
 // met adds a neighbour, and an exchange with it.
@@ -156,6 +165,24 @@ func (x *exchange) afford(now time.Time, peer wire.NodeID, cost float64) bool {
 	}
 	n.credit -= cost
 	return true
+}
+
+// paced reports whether another record of a node is to be spread at once. One that signs them faster than a node does
+// would have everybody send each of them to many others: those beyond the pace spread by the rounds alone.
+func (x *exchange) paced(now time.Time, id wire.NodeID) bool {
+	p, known := x.paces[id]
+	if !known {
+		p = pace{left: paceBurst, at: now}
+	}
+	if d := now.Sub(p.at); d > 0 {
+		p.left, p.at = min(paceBurst, p.left+d.Seconds()/publishEvery.Seconds()), now
+	}
+	within := p.left >= 1
+	if within {
+		p.left--
+	}
+	x.paces[id] = p
+	return within
 }
 
 // spread has a new item told to others: at once to a few if push, and soon to a few more that it exists.
@@ -291,29 +318,32 @@ func (s *Set) pushNews() {
 	}
 }
 
-// advertise tells some neighbours of what is new, for those that no push reached; of verdicts it tells all of them, since
-// many may be cut off without this node knowing it yet, and nobody who is reached may miss who is out.
+// advertise tells some neighbours of what is new, for those that no push reached; of verdicts more of them. With f
+// neighbours told by each node one node in e^f hears of nothing before the next round, and f is a third of what it seems
+// where two thirds of the neighbours are cut off and nobody has noticed.
 func (s *Set) advertise() {
 	var verdicts, all []byte
-	for _, kind := range kinds {
-		for _, id := range s.shelves[kind].order {
-			if !s.sync.adverts[place{kind, id}] {
-				continue
-			}
-			head := s.shelves[kind].items[id].head().append([]byte{byte(kind)})
-			all = append(all, head...)
-			if kind == KindVerdict {
-				verdicts = append(verdicts, head...)
-			}
+	for _, p := range sortedPlaces(s.sync.adverts) {
+		it := s.shelves[p.kind].items[p.id]
+		if it == nil {
+			continue // gone since
+		}
+		head := it.head().append([]byte{byte(p.kind)})
+		all = append(all, head...)
+		if p.kind == KindVerdict {
+			verdicts = append(verdicts, head...)
 		}
 	}
 	clear(s.sync.adverts)
 	s.sync.advertAt = time.Time{}
-	few := s.choose(advertFanout, wire.NodeID{})
-	for _, to := range s.sync.order {
-		heads := verdicts
-		if _, chosen := slices.BinarySearchFunc(few, to, wire.NodeID.Compare); chosen {
-			heads = all
+	told := advertFanout
+	if len(verdicts) > 0 {
+		told = rulingFanout
+	}
+	for i, to := range s.choose(told, wire.NodeID{}) {
+		heads := all
+		if i%(rulingFanout/advertFanout) > 0 && len(verdicts) > 0 {
+			heads = verdicts
 		}
 		for part := range slices.Chunk(heads, maxAdverts*advertLen) {
 			s.send(to, message{Type: typeAdvert, Heads: part})

@@ -120,6 +120,7 @@ func (s *Set) discard(it *item) {
 		s.settle(it.id)
 		if it.kind == KindRecord {
 			s.sync.forget(it.id)
+			delete(s.sync.paces, it.id)
 		}
 		s.emit(Changed{Node: it.id})
 	case KindVerdict:
@@ -186,7 +187,7 @@ func (s *Set) expire(now time.Time) {
 	}
 }
 
-func sortedPlaces(m map[place]*item) []place {
+func sortedPlaces[V any](m map[place]V) []place {
 	list := make([]place, 0, len(m))
 	for p := range m {
 		list = append(list, p)

@@ -96,7 +96,9 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 	}
 	s.put(it)
 	s.touch(now)
-	s.sync.spread(it, from, push)
+	if it.kind != KindRecord || old == nil || s.sync.paced(now, it.id) {
+		s.sync.spread(it, from, push)
+	}
 	if it.kind == KindVerdict {
 		s.saveAt = now // a crash must not forget who is out
 	}

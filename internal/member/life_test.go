@@ -232,7 +232,10 @@ func (l *life) settle(limit time.Duration) {
 	l.loss, l.duplicate = 0, 0
 	l.cut(func(*simNode) int { return 0 })
 	begin := l.now
-	l.run(25 * time.Second)
+	for range 25 {
+		l.plead()
+		l.run(time.Second)
+	}
 	for !l.agree() {
 		if l.now.Sub(begin) > limit {
 			for _, n := range l.nodes {

@@ -26,7 +26,7 @@ func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
 		return ErrStranger
 	}
 	if s.inForce[from] == nil {
-		return s.receivedOutside(now, body)
+		return s.receivedOutside(now, from, body)
 	}
 	m, err := parseMessage(body)
 	if err != nil {
@@ -60,17 +60,24 @@ func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
 	}
 }
 
-// receivedOutside takes the root's verdicts, and nothing else, from who is no member by what this node knows. It may know
-// too little: an admin that turned hostile may have put everybody out here, so that nobody else is left to say that the
-// root struck it. Such a verdict speaks for itself, whoever brings it; nothing is answered.
-func (s *Set) receivedOutside(now time.Time, body []byte) error {
+// receivedOutside takes two things from who is no member by what this node knows, and nothing else: verdicts of the root,
+// and what the sender says about itself, which still is believed only if its certificate is. This node may know too
+// little: an admin that turned hostile may have put everybody out here, so that nobody is left to say that the root struck
+// it; or it may have given the sender a certificate that is void now. Both speak for themselves; nothing is answered.
+func (s *Set) receivedOutside(now time.Time, from wire.NodeID, body []byte) error {
 	m, err := parseMessage(body)
 	errs := []error{ErrStranger, err}
 	for _, it := range m.Items {
-		if it.Kind != KindVerdict {
-			continue
-		}
-		if v, _, _, err := parseVerdict(it.Raw); err != nil || !v.Signer.IsZero() {
+		switch it.Kind {
+		case KindVerdict:
+			if v, _, _, err := parseVerdict(it.Raw); err != nil || !v.Signer.IsZero() {
+				continue
+			}
+		case KindRecord:
+			if h, err := s.network.peek(it.Kind, it.Raw); err != nil || h.id != from {
+				continue
+			}
+		default:
 			continue
 		}
 		if _, err := s.learn(now, it, wire.NodeID{}, true); err != nil {
@@ -83,8 +90,8 @@ func (s *Set) receivedOutside(now time.Time, body []byte) error {
 // maxPleas bounds the messages of Pleas.
 const maxPleas = 4
 
-// Pleas are members messages with the root's latest verdicts, for who does not answer: it may have been told that this
-// node is out, or that everybody is.
+// Pleas are members messages with the root's latest verdicts, and this node's own record, for who does not answer: it may
+// have been told that this node is out, or that everybody is. There are none while the root has passed no verdict.
 func (s *Set) Pleas() (bodies [][]byte) {
 	var items []*item
 	for _, it := range s.shelves[KindVerdict].items {
@@ -95,9 +102,15 @@ func (s *Set) Pleas() (bodies [][]byte) {
 	slices.SortFunc(items, func(a, b *item) int {
 		return cmp.Or(cmp.Compare(b.sequence, a.sequence), a.id.Compare(b.id))
 	})
+	if len(items) == 0 {
+		return nil
+	}
 	var list []Item
 	for _, it := range items {
 		list = append(list, Item{Kind: KindVerdict, Raw: it.raw})
+	}
+	if own := s.Record(s.self); own != nil {
+		list = slices.Insert(list, min(1, len(list)), Item{Kind: KindRecord, Raw: own.raw})
 	}
 	for _, part := range pack(list, maxItems, func(i Item) int { return len(i.Raw) + 5 }) {
 		if len(bodies) == maxPleas {

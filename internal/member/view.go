@@ -26,6 +26,9 @@ func (s *Set) Members() []Member {
 	return list
 }
 
+// Own is what this node says about itself; nil before it has said anything.
+func (s *Set) Own() *Record { return s.Record(s.self) }
+
 // IDs are the nodes of Members, sorted. The caller must not change the list, nor keep it over a Step.
 func (s *Set) IDs() []wire.NodeID { return s.shelves[KindRecord].order }
 

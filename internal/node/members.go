@@ -127,20 +127,16 @@ func (c *Core) expel(now time.Time, id wire.NodeID) {
 }
 
 // Whoever is out by what this node knows may have been put out by an admin that the root has struck, and so may everybody
-// else: then nobody is left to say so. So the root's verdicts are taken from outcasts too (member.Set), and told to members
-// that do not answer.
+// else: then nobody is left to say so. So a little is heard from outcasts too (member.Set), and told to members that do not
+// answer.
 const (
 	maxOutcasts   = 256
 	outsideFrames = 20 // a second, of all of them
 	pleadEvery    = time.Minute
 )
 
-// castOut keeps the key of a node that is out, or forgets it.
+// castOut keeps the key of a node that is out, and forgets that of the first one if there are too many.
 func (c *Core) castOut(id wire.NodeID) {
-	if _, out := c.members.Revoked(id); !out {
-		c.box.RemovePeer(id)
-		return
-	}
 	c.outcasts = append(c.outcasts, id)
 	if len(c.outcasts) > maxOutcasts {
 		c.box.RemovePeer(c.outcasts[0])

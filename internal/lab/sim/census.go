@@ -24,12 +24,16 @@ type Census struct {
 	Slack int // contacts beyond the bound on guests: those that data flows to
 
 	net    *Net
-	strict *member.Network // verifies by itself: it remembers nothing
-	signed map[string]bool // all that was signed by who may, in the form that is stored
-	own    map[*Host]*member.Record
-	stored map[*Host][][]byte
-	states map[*Host]contacts
+	strict *member.Network       // verifies by itself: it remembers nothing
+	signed map[string]bool       // all that was signed by who may, in the form that is stored
 	outs   map[wire.NodeID]*Host // that somebody has put out
+}
+
+// census is what was last seen of a host.
+type census struct {
+	own    *member.Record
+	looked [][]byte
+	state  contacts
 }
 
 // contacts is what a host had when it was last looked at.
@@ -44,8 +48,7 @@ func (f *Founder) Watch() *Census {
 	strict, err := member.ParseNetwork(f.Network.Raw())
 	must(err)
 	c := &Census{
-		Slack: 16, net: f.net, strict: strict, signed: make(map[string]bool), own: make(map[*Host]*member.Record),
-		stored: make(map[*Host][][]byte), states: make(map[*Host]contacts), outs: make(map[wire.NodeID]*Host),
+		Slack: 16, net: f.net, strict: strict, signed: make(map[string]bool), outs: make(map[wire.NodeID]*Host),
 	}
 	c.sign(member.Item{Kind: member.KindSettings, Raw: f.Network.Raw()})
 	for _, h := range f.net.hosts {
@@ -90,9 +93,9 @@ func (c *Census) joined(h *Host, out join.Joined) {
 // look holds the invariants at a host after a step.
 func (c *Census) look(h *Host, in node.Input) {
 	set := h.Core.Members()
-	if own, ok := set.Get(h.ID); ok && c.own[h] != own.Record {
-		c.own[h] = own.Record
-		c.sign(member.Item{Kind: member.KindRecord, Raw: own.Record.Raw()})
+	if own := set.Own(); own != nil && h.own != own {
+		h.own = own
+		c.sign(member.Item{Kind: member.KindRecord, Raw: own.Raw()})
 	}
 	published, expelled := false, make(map[wire.NodeID]bool)
 	told := make(map[netip.AddrPort]bool)
@@ -128,23 +131,24 @@ func (c *Census) knows(h *Host, id wire.NodeID) bool {
 }
 
 func (c *Census) dealsWithNobodyOut(h *Host) {
+	out := func(id wire.NodeID) bool { return c.outs[id] != nil && c.knows(h, id) }
 	for id, other := range c.outs {
-		if !c.knows(h, id) {
-			continue
-		}
-		_, session := h.sessions[other]
-		if h.Core.InContact(id) || h.table.Routes[id] != nil || h.partners[other] || session {
+		if (h.partners[other] || h.Core.InContact(id) || h.table.Routes[id] != nil || h.inSession(other)) && out(id) {
 			c.fail(h, "deals with %s, which it knows to be out", other.Name)
 		}
-		for at, path := range h.table.Sources {
-			if path.Peer == id {
-				c.fail(h, "takes frames from %s, of %s, which it knows to be out", at, other.Name)
-			}
+	}
+	for at, path := range h.table.Sources {
+		if out(path.Peer) {
+			c.fail(h, "takes frames from %s, of %s, which it knows to be out", at, c.net.byID[path.Peer].Name)
 		}
-		for label, e := range h.table.Labels {
-			if e.From == id || e.Switch != nil && e.Switch.To.Addr == other.address {
-				c.fail(h, "has label %s for %s, which it knows to be out", label, other.Name)
-			}
+	}
+	for label, e := range h.table.Labels {
+		to := (*Host)(nil)
+		if e.Switch != nil {
+			to = c.net.hostAt(e.Switch.To.Addr)
+		}
+		if out(e.From) || to != nil && out(to.ID) {
+			c.fail(h, "has label %s for a node that it knows to be out", label)
 		}
 	}
 }
@@ -158,8 +162,8 @@ func (c *Census) delivered(h, from *Host) {
 
 // holdsWhatWasSigned looks at what a host stores, as far as it has not stored it before.
 func (c *Census) holdsWhatWasSigned(h *Host, save node.SaveMembers) {
-	before := c.stored[h]
-	c.stored[h] = save.Items
+	before := h.looked
+	h.looked = save.Items
 	for i, stored := range save.Items {
 		if i < len(before) && &before[i][0] == &stored[0] || c.signed[string(stored)] {
 			continue
@@ -235,10 +239,10 @@ func (c *Census) Outs() []*Host {
 // keepsItsPicks: a datagram never costs a host a contact that it has picked, unless it tells that this one is out; and
 // there are never more contacts than there may be.
 func (c *Census) keepsItsPicks(h *Host, in node.Input) {
-	before, now := c.states[h], contacts{digest: h.Core.Members().Digest(), epoch: h.epoch}
+	before, now := h.state, contacts{digest: h.Core.Members().Digest(), epoch: h.epoch}
 	picked, others := h.Core.Contacts()
 	now.picked = picked
-	c.states[h] = now
+	h.state = now
 	if _, ok := in.(node.Datagram); ok && before.epoch == now.epoch && picked < before.picked && before.digest == now.digest {
 		c.fail(h, "has lost %d contacts that it had picked to a datagram", before.picked-picked)
 	}

@@ -42,9 +42,13 @@ type Host struct {
 	sessions  map[*Host]session
 	seq       uint64
 	Switches  []Switch
+	Frames    uint64         // of control traffic
+	record    netip.AddrPort // what is sent there is kept in recent, for a scenario to send it in another way
+	recent    []datagram
 	Control   uint64 // bytes of control traffic sent, with UDP and IPv4 headers
 	Kinds     map[wire.Kind]uint64
 	outputs   []node.Output
+	census    // what was last seen of it
 }
 
 // saving is what a host had on its disk until a time.
@@ -223,6 +227,10 @@ func (h *Host) transmit(hop fwd.Hop, d datagram) {
 			size += wire.LabelHeaderLen
 		}
 		h.Control += size
+		h.Frames++
+		if h.record == d.to && d.label == 0 {
+			h.recent = append(h.recent, d)
+		}
 		h.Kinds[d.kind] += size
 	}
 	if h.nat != nil {

@@ -25,6 +25,11 @@ func (h *Host) accepts(from *Host, path *fwd.Path) bool {
 	return true
 }
 
+func (h *Host) inSession(other *Host) bool {
+	_, ok := h.sessions[other]
+	return ok
+}
+
 // deliver passes up what WireGuard's replay window lets through: each packet once.
 func (h *Host) deliver(p *packet) {
 	seen := h.seen[p.from]
