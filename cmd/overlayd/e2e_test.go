@@ -265,6 +265,9 @@ func (d *service) startCommand(cmd *exec.Cmd) {
 	d.must(err)
 	p := d.process
 	d.Cleanup(func() {
+		if d.Failed() {
+			d.describe()
+		}
 		p.Kill()
 		text := expectedErrors.ReplaceAllString(d.log(), "")
 		for _, sign := range []string{"WARNING: DATA RACE", "panic:", "fatal error:", "level=ERROR"} {
@@ -285,6 +288,19 @@ func (d *service) startCommand(cmd *exec.Cmd) {
 		_, err := d.client.Status(d.Context())
 		return err
 	})
+}
+
+// describe logs what the daemon says of itself, if it still runs.
+func (d *service) describe() {
+	d.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if s, err := d.client.Status(ctx); err == nil {
+		d.Logf("%s counts %v", d.name, s.Counters)
+	}
+	if list, err := d.client.Peers(ctx); err == nil {
+		d.Logf("%s has the peers %+v", d.name, list)
+	}
 }
 
 func (d *service) log() string {

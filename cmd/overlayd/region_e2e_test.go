@@ -162,7 +162,6 @@ func (d *service) holdsOut(names ...string) error {
 // ear is an application that hears what comes over the overlay.
 type ear struct {
 	conn  *net.UDPConn
-	port  uint16
 	mu    sync.Mutex
 	heard map[netip.Addr]hearing // guarded by mu
 }

@@ -17,7 +17,8 @@ import (
 var ErrNobodyAnswered = errors.New("nobody answered")
 
 const (
-	askAgain = 250 * time.Millisecond // until the next endpoint is asked; once all are, until all are again, then doubled
+	askNext  = 500 * time.Millisecond // until the next endpoint is asked: a long round trip, and what an admin needs
+	askAgain = 250 * time.Millisecond // once all are, until all are asked again; doubled after each
 	patience = 10 * time.Second
 )
 
@@ -135,7 +136,9 @@ func (j *Joiner) transmit(now time.Time) {
 	to := j.endpoints
 	if j.asked < len(to) {
 		to = to[j.asked : j.asked+1]
-		j.asked++
+		if j.asked++; j.asked < len(j.endpoints) {
+			j.next = now.Add(askNext)
+		}
 	} else {
 		j.wait *= 2
 	}

@@ -287,7 +287,7 @@ func (c *Core) theirActivity(now time.Time, p *peer, busy bool) {
 		return
 	}
 	p.use.theirs = now
-	if p.meeting.busySince.IsZero() {
+	if p.meeting.busySince.IsZero() || c.catchup.holds(p.id) { // while it is held its handshakes are not taken
 		p.meeting.busySince = now
 	}
 	if !p.meeting.renewed && now.Sub(c.origin) < staleFor && now.Sub(p.meeting.busySince) >= renewAfter && !p.answered() {
