@@ -22,7 +22,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"time"
 
 	"overlayd/internal/circuit"
@@ -373,35 +372,6 @@ type refusals struct {
 }
 
 func (r *refusals) count(err error) { r.n, r.last = r.n+1, err }
-
-// localAddresses notes the addresses of this host.
-func (c *Core) localAddresses(now time.Time, addrs []netip.Addr) {
-	var endpoints []netip.AddrPort
-	for _, a := range addrs {
-		if socket, ok := c.socketFor(a); ok {
-			if own := c.cfg.Sockets[socket]; own.Addr().IsUnspecified() || own.Addr() == a {
-				endpoints = append(endpoints, netip.AddrPortFrom(a, own.Port()))
-			}
-		}
-	}
-	c.step(c.gatherer.Step(now, nat.SetLocal{Addrs: endpoints}))
-	if moved := len(c.local) > 0 && !slices.Equal(c.local, addrs); moved {
-		for _, id := range c.order { // who hears from the new address speaks to it
-			c.probePaths(now, c.peers[id])
-		}
-	}
-	c.local = slices.Clone(addrs)
-}
-
-// socketFor is the local socket of an address's family.
-func (c *Core) socketFor(a netip.Addr) (uint8, bool) {
-	for i, s := range c.cfg.Sockets {
-		if s.Addr().Is4() == a.Unmap().Is4() {
-			return uint8(i), true
-		}
-	}
-	return 0, false
-}
 
 // gathererConfig publishes the first endpoints at once: a person may ask for an invitation as soon as the node is up. What
 // the first members see of us follows soon: without it, no hole is punched.
