@@ -13,6 +13,8 @@ const (
 	rulingFanout = 24                     // and that verdicts are
 	advertDelay  = 300 * time.Millisecond // gathers what is new before it is advertised
 	roundsEvery  = 30 * time.Second       // the least time between exchanges with a random neighbour; at most twice that
+	checkAfter   = 2 * time.Second        // after news, until the next round; at most twice that
+	checkPeers   = 2                      // neighbours to compare with then
 	maxSessions  = 3                      // exchanges that this node drives at once
 	sessionTries = 4                      // without an answer or a gain, before a session is given up
 	sessionFirst = 500 * time.Millisecond // until the second try; doubled after each
@@ -40,6 +42,7 @@ type exchange struct {
 	adverts   map[place]bool
 	advertAt  time.Time // if adverts is not empty
 	roundAt   time.Time // zero: never met anybody
+	doubts    bool      // the round at roundAt was brought forward
 	paces     map[wire.NodeID]pace
 }
 
@@ -185,6 +188,13 @@ func (x *exchange) paced(now time.Time, id wire.NodeID) bool {
 	return within
 }
 
+// doubt brings the next round forward: where something is new, somebody has missed it.
+func (x *exchange) doubt(check time.Time) {
+	if check.Before(x.roundAt) {
+		x.roundAt, x.doubts = check, true
+	}
+}
+
 // spread has a new item told to others: at once to a few if push, and soon to a few more that it exists.
 func (x *exchange) spread(it *item, from wire.NodeID, push bool) {
 	if push {
@@ -228,12 +238,18 @@ func (s *Set) runExchange(now time.Time) {
 		}
 		if !now.Before(x.advertAt) {
 			s.advertise()
+			x.doubt(now.Add(checkAfter + time.Duration(s.rand.Int64N(int64(checkAfter)))))
 		}
 	}
 	if !x.roundAt.IsZero() && !now.Before(x.roundAt) {
 		x.roundAt = now.Add(roundsEvery + time.Duration(s.rand.Int64N(int64(roundsEvery))))
 		s.expire(now)
-		for _, peer := range s.choose(1, wire.NodeID{}) {
+		peers := 1
+		if x.doubts {
+			peers = checkPeers
+		}
+		x.doubts = false
+		for _, peer := range s.choose(peers, wire.NodeID{}) {
 			x.begin(peer, now)
 		}
 	}

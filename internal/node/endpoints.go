@@ -11,6 +11,35 @@ import (
 	"overlayd/probe"
 )
 
+// localAddresses notes the addresses of this host.
+func (c *Core) localAddresses(now time.Time, addrs []netip.Addr) {
+	var endpoints []netip.AddrPort
+	for _, a := range addrs {
+		if socket, ok := c.socketFor(a); ok {
+			if own := c.cfg.Sockets[socket]; own.Addr().IsUnspecified() || own.Addr() == a {
+				endpoints = append(endpoints, netip.AddrPortFrom(a, own.Port()))
+			}
+		}
+	}
+	c.step(c.gatherer.Step(now, nat.SetLocal{Addrs: endpoints}))
+	if moved := len(c.local) > 0 && !slices.Equal(c.local, addrs); moved {
+		for _, id := range c.order { // who hears from the new address speaks to it
+			c.probePaths(now, c.peers[id])
+		}
+	}
+	c.local = slices.Clone(addrs)
+}
+
+// socketFor is the local socket of an address's family.
+func (c *Core) socketFor(a netip.Addr) (uint8, bool) {
+	for i, s := range c.cfg.Sockets {
+		if s.Addr().Is4() == a.Unmap().Is4() {
+			return uint8(i), true
+		}
+	}
+	return 0, false
+}
+
 // gathered publishes where this node can be reached.
 func (c *Core) gathered(now time.Time) (any bool) {
 	c.natOut = c.gatherer.Drain(c.natOut[:0])
@@ -99,35 +128,6 @@ func (c *Core) theirEndpoints(now time.Time, p *peer, m wire.Endpoints) {
 	if m.Punch { // even if we reach it: it does not reach us
 		c.step(c.puncher.Step(now, nat.Told{Peer: p.id, Endpoints: m.List}))
 	}
-}
-
-// localAddresses notes the addresses of this host.
-func (c *Core) localAddresses(now time.Time, addrs []netip.Addr) {
-	var endpoints []netip.AddrPort
-	for _, a := range addrs {
-		if socket, ok := c.socketFor(a); ok {
-			if own := c.cfg.Sockets[socket]; own.Addr().IsUnspecified() || own.Addr() == a {
-				endpoints = append(endpoints, netip.AddrPortFrom(a, own.Port()))
-			}
-		}
-	}
-	c.step(c.gatherer.Step(now, nat.SetLocal{Addrs: endpoints}))
-	if moved := len(c.local) > 0 && !slices.Equal(c.local, addrs); moved {
-		for _, id := range c.order { // who hears from the new address speaks to it
-			c.probePaths(now, c.peers[id])
-		}
-	}
-	c.local = slices.Clone(addrs)
-}
-
-// socketFor is the local socket of an address's family.
-func (c *Core) socketFor(a netip.Addr) (uint8, bool) {
-	for i, s := range c.cfg.Sockets {
-		if s.Addr().Is4() == a.Unmap().Is4() {
-			return uint8(i), true
-		}
-	}
-	return 0, false
 }
 
 // gathererConfig publishes the first endpoints at once: a person may ask for an invitation as soon as the node is up. What
