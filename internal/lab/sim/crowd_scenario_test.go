@@ -125,8 +125,10 @@ func (c *crowd) returns() {
 		p.out = c.ordinary()
 		c.only[p.out] = p.absent
 		c.Both(p.out, p.absent, func(l *Link) { l.Delay = time.Millisecond })
-		p.friend = c.ordinary()
 		pairs = append(pairs, p)
+	}
+	for i := range pairs {
+		pairs[i].friend = c.ordinary() // nobody of those above
 	}
 	c.Run(time.Second)
 	for i, p := range pairs {
