@@ -273,7 +273,7 @@ func TestProbeNowIsAShortBurst(t *testing.T) {
 	r.up(5*time.Second, Recent)
 	take[SendPing](r)
 	r.step(ProbeNow{ID: 1})
-	r.step(ProbeNow{1})
+	r.step(ProbeNow{ID: 1})
 	r.run(r.now+200*ms, r.answer)
 	if n := len(take[SendPing](r)); n < 4 || n > 5 {
 		t.Errorf("%d probes", n)
@@ -293,7 +293,7 @@ func TestBadInputsAreRefused(t *testing.T) {
 		{SetRate{ID: 1, Rate: 9}, ErrInput},
 		{SetRate{ID: 2}, ErrUnknownPath},
 		{RemovePath{2}, ErrUnknownPath},
-		{ProbeNow{2}, ErrUnknownPath},
+		{ProbeNow{ID: 2}, ErrUnknownPath},
 		{PingReceived{On: 2}, ErrUnknownPath},
 		{nil, ErrInput},
 	} {
