@@ -69,7 +69,7 @@ func keys[K comparable, V any](m map[K]V) func(yield func(K) bool) {
 // A node whose neighbours are hostile in a third keeps those that it has picked, and hears from the honest ones.
 func TestACrowdOfHostileMembersDoesNotSurroundANode(t *testing.T) {
 	t.Parallel()
-	s := lay(t, 3, 300)
+	s := lay(t, 3, min(300, crowdSize()))
 	defer s.replay("TestACrowdOfHostileMembersDoesNotSurroundANode")
 	s.Run(10 * time.Second)
 	before := s.victim.Core.Picks()
