@@ -65,7 +65,11 @@ func (f *Founder) Watch() *Census {
 // sign notes what somebody has signed, and the certificate in it: a node keeps an earlier one of its own by itself.
 func (c *Census) sign(items ...member.Item) {
 	for _, it := range items {
-		c.signed[string(it.Stored())] = true
+		stored := string(it.Stored())
+		if c.signed[stored] {
+			continue
+		}
+		c.signed[stored] = true
 		if it.Kind != member.KindRecord {
 			continue
 		}
