@@ -2,6 +2,7 @@ package tunnel
 
 import (
 	"bytes"
+	"sync"
 	"time"
 
 	"golang.zx2c4.com/wireguard/device"
@@ -63,12 +64,43 @@ func (p *Plane) begun(reg *registration, initiation []byte) *peer {
 	if t := p.table.Load(); t != nil && t.Routes[reg.id] != nil && t.Routes[reg.id].Held {
 		return nil // it is repeated
 	}
+	// Who only forges the address of a member does not know our key, which this takes.
+	genuine := len(initiation) == device.MessageInitiationSize && p.cookies.CheckMAC1(initiation)
 	if to := reg.live.Load(); to != nil {
 		if p.collides(to) {
 			return nil
 		}
-	} else if len(initiation) != device.MessageInitiationSize || !p.cookies.CheckMAC1(initiation) {
-		return nil // who only forges the address of a member does not know our key, which this takes
+	} else if !genuine {
+		return nil
+	}
+	if genuine && reg.initiation.copied(initiation, p.clock()) {
+		return nil
 	}
 	return p.need(reg)
+}
+
+// copiesFor is how long copies of an initiation are dropped: by then the first one has been answered.
+const copiesFor = 250 * time.Millisecond
+
+// lastInitiation is the last initiation of a peer that wireguard-go got. An initiation goes out on all paths at once, and
+// its copies arrive together; wireguard-go works off two of them at the same time, for it looks for a repeated time stamp
+// before it takes the lock. Then it answers both, forgets the session of the first answer, and the peer, which takes the
+// first one, sends for 15 s what nobody can decrypt.
+type lastInitiation struct {
+	mu        sync.Mutex // guards what follows: there is a receiver for each socket
+	ephemeral [32]byte
+	at        wire.Stamp // zero: none yet
+}
+
+// copied reports whether wireguard-go has just got this initiation, and notes that it gets it now if it has not.
+func (l *lastInitiation) copied(initiation []byte, now wire.Stamp) bool {
+	const ephemeralAt = 8
+	ephemeral := [32]byte(initiation[ephemeralAt:])
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at != 0 && ephemeral == l.ephemeral && now.Sub(l.at) < copiesFor {
+		return true
+	}
+	l.ephemeral, l.at = ephemeral, max(now, 1)
+	return false
 }

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.zx2c4.com/wireguard/device"
+
 	"overlayd/internal/wire"
 	"overlayd/tunnel/fwd"
 )
@@ -47,6 +49,29 @@ func TestOfTwoInitiationsThatCrossOneWins(t *testing.T) {
 		}
 		if got := p.unwanted(direct, c.frame); got != c.want {
 			t.Errorf("%s: collides %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestWireGuardGetsNoCopyOfAnInitiation(t *testing.T) {
+	begin := wire.Stamp(time.Hour)
+	first, second := make([]byte, device.MessageInitiationSize), make([]byte, device.MessageInitiationSize)
+	first[8], second[8] = 1, 2 // the first byte of the ephemeral key
+	var l lastInitiation
+	for i, c := range []struct {
+		initiation []byte
+		after      time.Duration
+		want       bool
+	}{
+		{first, 0, false},
+		{first, 0, true},
+		{first, copiesFor - 1, true},
+		{second, copiesFor - 1, false},
+		{second, copiesFor, true},
+		{second, 2*copiesFor - 1, false}, // long since answered: WireGuard's time stamps refuse it
+	} {
+		if got := l.copied(c.initiation, begin+wire.Stamp(c.after)); got != c.want {
+			t.Errorf("initiation %d: copied %v, want %v", i, got, c.want)
 		}
 	}
 }

@@ -123,6 +123,9 @@ func (r *receiver) message(table *fwd.Table, data []byte, segment int, from neti
 		frame := data[r.offset:min(r.offset+segment, len(data))]
 		switch wire.Classify(frame) {
 		case wire.ClassWireGuard:
+			if r.up.full() {
+				return false // before anything is noted of the frame
+			}
 			if r.plane.unwanted(direct, frame) {
 				r.plane.count.ignored.Add(1)
 				break
@@ -162,6 +165,9 @@ func (r *receiver) message(table *fwd.Table, data []byte, segment int, from neti
 func (r *receiver) terminal(path *fwd.Path, frame []byte, from netip.AddrPort, heard *tally) bool {
 	switch wire.Classify(frame) {
 	case wire.ClassWireGuard:
+		if r.up.full() {
+			return false
+		}
 		to := r.plane.sender(path, frame)
 		if to == nil {
 			r.plane.count.ignored.Add(1)
