@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"testing"
 	"time"
 
@@ -73,5 +74,37 @@ func TestWireGuardGetsNoCopyOfAnInitiation(t *testing.T) {
 		if got := l.copied(c.initiation, begin+wire.Stamp(c.after)); got != c.want {
 			t.Errorf("initiation %d: copied %v, want %v", i, got, c.want)
 		}
+	}
+}
+
+func TestOfAnInitiationThatComesOnTwoPathsOneIsTaken(t *testing.T) {
+	a, b := newSite(t, 1), newSite(t, 2)
+	for _, ends := range [][2]*site{{a, b}, {b, a}} {
+		if err := ends[0].plane.AddPeer(ends[1].id, ends[1].public, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	initiation := func() []byte { // kept, for b has no path
+		to := b.plane.need(b.plane.peers.view.Load().peer(a.id))
+		if err := b.plane.Renew(a.id); err != nil {
+			t.Fatal(err)
+		}
+		to.handshake.mu.Lock()
+		defer to.handshake.mu.Unlock()
+		return bytes.Clone(to.handshake.kept[0].data[:to.handshake.kept[0].length])
+	}()
+	forged := bytes.Clone(initiation)
+	forged[len(forged)-32] ^= 1 // its first MAC
+	from := a.plane.peers.view.Load().peer(b.id)
+	now := wire.Stamp(time.Hour)
+	a.plane.clock = func() wire.Stamp { return now }
+	if a.plane.begun(from, forged) != nil {
+		t.Error("a forged initiation made a peer")
+	}
+	if a.plane.begun(from, initiation) == nil {
+		t.Error("a forged initiation kept out the genuine one")
+	}
+	if a.plane.begun(from, initiation) != nil {
+		t.Error("the second copy was taken")
 	}
 }
