@@ -11,8 +11,9 @@ import (
 	"overlayd/tunnel/fwd"
 )
 
-// collisionFor is how long an initiation of ours that was not answered keeps out those of the peer: a long round trip.
-const collisionFor = 500 * time.Millisecond
+// collisionFor is how long an initiation of ours that was not answered keeps out those of the peer: longer than any round
+// trip. If it is shorter than that, each end takes the other's while its own is still to be answered.
+const collisionFor = 1500 * time.Millisecond
 
 // leads reports which of two ends wins if both begin a handshake at once: both must come to the same answer.
 func leads(ours, theirs [32]byte) bool { return bytes.Compare(ours[:], theirs[:]) < 0 }
@@ -36,11 +37,23 @@ func (p *Plane) collides(to *peer) bool {
 // initiates reports whether a WireGuard message begins a handshake.
 func initiates(frame []byte) bool { return frame[0] == wire.WireGuardInitiation }
 
+// answers reports whether a WireGuard message is the response to an initiation.
+func answers(frame []byte) bool { return frame[0] == wire.WireGuardResponse }
+
 // unwanted reports whether a message that came directly is not to reach wireguard-go. Initiations are only taken from
 // addresses that a member has proved to be at: that costs strangers no public-key operation of ours, and it is known who
 // begins. A member whose address is new proves it within a round trip, and repeats its initiation.
 func (p *Plane) unwanted(direct *fwd.Path, frame []byte) bool {
-	return initiates(frame) && (direct == nil || p.begun(p.peers.view.Load().peer(direct.Peer), frame) == nil)
+	if direct == nil {
+		return initiates(frame)
+	}
+	switch reg := p.peers.view.Load().peer(direct.Peer); {
+	case initiates(frame):
+		return p.begun(reg, frame) == nil
+	case answers(frame) && reg != nil:
+		return reg.response.copied(frame, p.clock())
+	}
+	return false
 }
 
 // sender is the peer that a message out of a circuit comes from; nil if it is not to reach wireguard-go.
@@ -51,6 +64,8 @@ func (p *Plane) sender(circuit *fwd.Path, frame []byte) *peer {
 		return nil
 	case initiates(frame):
 		return p.begun(reg, frame)
+	case answers(frame) && reg.response.copied(frame, p.clock()):
+		return nil
 	}
 	return reg.live.Load() // without it there is no session
 }
@@ -64,43 +79,45 @@ func (p *Plane) begun(reg *registration, initiation []byte) *peer {
 	if t := p.table.Load(); t != nil && t.Routes[reg.id] != nil && t.Routes[reg.id].Held {
 		return nil // it is repeated
 	}
-	// Who only forges the address of a member does not know our key, which this takes.
-	genuine := len(initiation) == device.MessageInitiationSize && p.cookies.CheckMAC1(initiation)
 	if to := reg.live.Load(); to != nil {
 		if p.collides(to) {
 			return nil
 		}
-	} else if !genuine {
-		return nil
+	} else if len(initiation) != device.MessageInitiationSize || !p.cookies.CheckMAC1(initiation) {
+		return nil // who only forges the address of a member does not know our key, which this takes
 	}
-	if genuine && reg.initiation.copied(initiation, p.clock()) {
+	if reg.initiation.copied(initiation, p.clock()) {
 		return nil
 	}
 	return p.need(reg)
 }
 
-// copiesFor is how long copies of an initiation are dropped: by then the first one has been answered.
+// copiesFor is how long copies of a handshake message are dropped: by then wireguard-go has worked off the first one.
 const copiesFor = 250 * time.Millisecond
 
-// lastInitiation is the last initiation of a peer that wireguard-go got. An initiation goes out on all paths at once, and
-// its copies arrive together; wireguard-go works off two of them at the same time, for it looks for a repeated time stamp
-// before it takes the lock. Then it answers both, forgets the session of the first answer, and the peer, which takes the
-// first one, sends for 15 s what nobody can decrypt.
-type lastInitiation struct {
-	mu        sync.Mutex // guards what follows: there is a receiver for each socket
-	ephemeral [32]byte
-	at        wire.Stamp // zero: none yet
+// lastMessage is the last handshake message of one type that wireguard-go got from a peer. They go out on all paths at
+// once, and the copies may arrive together. Wireguard-go works off two at the same time, for it looks whether it has had
+// one before it takes the lock. Then it answers both copies of an initiation and forgets the session of its first answer,
+// which is the one that the peer takes; of two copies of a response it makes two sessions with the same keys and counters.
+type lastMessage struct {
+	mu     sync.Mutex // guards what follows: there is a receiver for each socket
+	data   [maxHandshakeLen]byte
+	length int // zero: none yet
+	at     wire.Stamp
 }
 
-// copied reports whether wireguard-go has just got this initiation, and notes that it gets it now if it has not.
-func (l *lastInitiation) copied(initiation []byte, now wire.Stamp) bool {
-	const ephemeralAt = 8
-	ephemeral := [32]byte(initiation[ephemeralAt:])
+// copied reports whether wireguard-go has just got the same message, and notes that it gets this one now if it has not.
+// All of it is compared: who changes a bit of it does not keep out the one that is genuine.
+func (l *lastMessage) copied(message []byte, now wire.Stamp) bool {
+	if len(message) > maxHandshakeLen {
+		return false // wireguard-go refuses it
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.at != 0 && ephemeral == l.ephemeral && now.Sub(l.at) < copiesFor {
+	if bytes.Equal(message, l.data[:l.length]) && now.Sub(l.at) < copiesFor {
 		return true
 	}
-	l.ephemeral, l.at = ephemeral, max(now, 1)
+	l.length = copy(l.data[:], message)
+	l.at = now
 	return false
 }

@@ -40,6 +40,7 @@ func TestOfTwoInitiationsThatCrossOneWins(t *testing.T) {
 		if p.unwanted(direct, c.frame) {
 			t.Errorf("%s: collides before we sent anything", c.name)
 		}
+		now += wire.Stamp(copiesFor) // else what comes is a copy
 		k := &to.handshake.kept[0]
 		k.sent, k.repeats = now-wire.Stamp(c.age), repeats
 		if c.waiting {
@@ -54,11 +55,11 @@ func TestOfTwoInitiationsThatCrossOneWins(t *testing.T) {
 	}
 }
 
-func TestWireGuardGetsNoCopyOfAnInitiation(t *testing.T) {
+func TestWireGuardGetsNoCopyOfAHandshakeMessage(t *testing.T) {
 	begin := wire.Stamp(time.Hour)
 	first, second := make([]byte, device.MessageInitiationSize), make([]byte, device.MessageInitiationSize)
 	first[8], second[8] = 1, 2 // the first byte of the ephemeral key
-	var l lastInitiation
+	var l lastMessage
 	for i, c := range []struct {
 		initiation []byte
 		after      time.Duration

@@ -95,7 +95,12 @@ func (p *Plane) keepHandshake(to *peer, packet []byte, waiting bool) {
 	k.at, k.index = p.clock(), to.session.index.Load()
 	k.waiting, k.repeats = waiting, 0
 	if packet[0] == wire.WireGuardResponse {
-		h.kept[0].repeats = 0 // the peer's initiation took the place of ours
+		// The peer's initiation took the place of ours, which must not go out any more: the peer would work it off at the
+		// same time as this response, and wireguard-go then gives the session another index than the one we know.
+		if h.kept[0].waiting {
+			p.addWaiting(false)
+		}
+		h.kept[0].waiting, h.kept[0].repeats = false, 0
 	}
 	if !waiting {
 		k.sent, k.repeats = k.at, repeats

@@ -115,3 +115,16 @@ func TestTwoSitesMeetAsSoonAsThereIsAPath(t *testing.T) {
 		t.Errorf("took %v: the initiation was lost and made anew", took)
 	}
 }
+
+func TestOfAnInitiationThatWaitsAndTheResponseThatTakesItsPlaceOnlyTheResponseGoesOut(t *testing.T) {
+	b, end := newBare(t, testClock), newWireEnd(t)
+	to := b.peer(2)
+	b.send(to, handshakeMessage(wire.WireGuardInitiation, 148))
+	response := handshakeMessage(wire.WireGuardResponse, 92)
+	b.send(to, response)
+	b.route(to, routeOn(end.path(2)))
+	end.expect(response, response)
+	if n := b.waiting.Load(); n != 0 {
+		t.Errorf("%d messages wait", n)
+	}
+}

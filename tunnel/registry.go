@@ -36,7 +36,7 @@ type registration struct {
 	live   atomic.Pointer[peer]         // nil: wireguard-go does not have it
 	used   atomic.Bool                  // since the last sweep
 
-	initiation lastInitiation
+	initiation, response lastMessage
 
 	lastUse wire.Stamp // as far as the sweeps know; guarded by the registry's lock
 }
