@@ -10,6 +10,8 @@ package emulator
 import (
 	"math/rand/v2"
 	"time"
+
+	"overlayd/internal/lab/agenda"
 )
 
 // Instant is a time on the emulator's clock: how long ago it was started.
@@ -70,7 +72,7 @@ type Network struct {
 	seed  uint64
 	sites []*site
 	links map[[2]Site]*direction
-	queue agenda
+	queue agenda.Agenda[appointment]
 	ended []Result // not yet popped, from first on
 	first int
 }
@@ -127,7 +129,7 @@ func (n *Network) SetPorts(now Instant, s Site, up, down Port) {
 }
 
 // UnderWay is how many packets are inside the network.
-func (n *Network) UnderWay() int { return len(n.queue.items) + len(n.ended) - n.first }
+func (n *Network) UnderWay() int { return n.queue.Len() + len(n.ended) - n.first }
 
 // Send puts a packet into the network. The network keeps data until Pop returns it.
 func (n *Network) Send(now Instant, from, to Site, data []byte) {
@@ -142,7 +144,7 @@ func (n *Network) Send(now Instant, from, to Site, data []byte) {
 	case !ok:
 		n.end(p, now, QueueFull)
 	case departure > now:
-		n.queue.push(departure, stageLink, p)
+		n.queue.Push(departure, appointment{stageLink, p})
 	default:
 		n.cross(p, now)
 	}
@@ -150,13 +152,10 @@ func (n *Network) Send(now Instant, from, to Site, data []byte) {
 
 // NextDeadline is when Pop has something to do; false if never.
 func (n *Network) NextDeadline() (Instant, bool) {
-	switch {
-	case n.first < len(n.ended):
+	if n.first < len(n.ended) {
 		return n.ended[n.first].Due, true
-	case len(n.queue.items) > 0:
-		return n.queue.items[0].due, true
 	}
-	return 0, false
+	return n.queue.Next()
 }
 
 // Pop returns the next packet whose way has ended by now; false if there is none.
@@ -174,15 +173,15 @@ func (n *Network) Pop(now Instant) (Result, bool) {
 
 // advance does everything that is due by now.
 func (n *Network) advance(now Instant) {
-	for len(n.queue.items) > 0 && n.queue.items[0].due <= now {
-		next := n.queue.pop()
+	for at, some := n.queue.Next(); some && at <= now; at, some = n.queue.Next() {
+		next := n.queue.Pop()
 		switch p := next.packet; next.stage {
 		case stageLink:
-			n.cross(p, next.due)
+			n.cross(p, at)
 		case stageDownlink:
-			n.descend(p, next.due)
+			n.descend(p, at)
 		case stageEnd:
-			n.ended = append(n.ended, Result{From: p.from, To: p.to, Data: p.data, Due: next.due, Fate: p.fate})
+			n.ended = append(n.ended, Result{From: p.from, To: p.to, Data: p.data, Due: at, Fate: p.fate})
 		}
 	}
 }
@@ -209,7 +208,7 @@ func (n *Network) cross(p packet, at Instant) {
 		arrival = max(arrival, d.last)
 	}
 	d.last = max(arrival, d.last)
-	n.queue.push(arrival, stageDownlink, p)
+	n.queue.Push(arrival, appointment{stageDownlink, p})
 }
 
 // descend takes a packet that has reached its destination's downlink at the given time through that.
@@ -223,7 +222,7 @@ func (n *Network) descend(p packet, at Instant) {
 
 func (n *Network) end(p packet, at Instant, fate Fate) {
 	p.fate = fate
-	n.queue.push(at, stageEnd, p)
+	n.queue.Push(at, appointment{stageEnd, p})
 }
 
 // admit is when a packet of the given size, offered now, has left the port; false if it is dropped.

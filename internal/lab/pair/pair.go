@@ -6,7 +6,6 @@
 package pair
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -14,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"overlayd/internal/lab/agenda"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
 	"overlayd/probe"
@@ -72,8 +72,7 @@ type Sim struct {
 	Paths []*Path
 
 	now    time.Duration
-	seq    int
-	events events
+	events agenda.Agenda[func()]
 	rng    *rand.Rand
 	trace  *strings.Builder // nil: none
 }
@@ -105,16 +104,15 @@ func (s *Sim) Now() time.Duration { return s.now }
 
 // At calls f at a time, or now if that has passed.
 func (s *Sim) At(t time.Duration, f func()) {
-	s.seq++
-	heap.Push(&s.events, event{at: max(t, s.now), seq: s.seq, f: f})
+	s.events.Push(max(t, s.now), f)
 }
 
 // Run runs until a time.
 func (s *Sim) Run(until time.Duration) {
-	for len(s.events) > 0 && s.events[0].at <= until {
-		e := heap.Pop(&s.events).(event)
-		s.now = e.at
-		e.f()
+	for at, some := s.events.Next(); some && at <= until; at, some = s.events.Next() {
+		f := s.events.Pop()
+		s.now = at
+		f()
 	}
 	s.now = until
 }
@@ -146,27 +144,6 @@ func (s *Sim) carry(p *Pipe, size int, data bool, f func()) {
 			f()
 		}
 	})
-}
-
-type event struct {
-	at  time.Duration
-	seq int
-	f   func()
-}
-
-type events []event
-
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return e[i].at < e[j].at || e[i].at == e[j].at && e[i].seq < e[j].seq
-}
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	last := len(*e) - 1
-	x := (*e)[last]
-	*e = (*e)[:last]
-	return x
 }
 
 // Switch is a selection of another path.

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"time"
 
+	"overlayd/internal/lab/agenda"
 	"overlayd/internal/wire"
 )
 
@@ -24,8 +25,7 @@ type Net struct {
 	now   time.Time
 	start time.Time
 	rng   *rand.Rand
-	queue queue
-	order uint64
+	queue agenda.Agenda[func()]
 
 	hosts  []*Host
 	byID   map[wire.NodeID]*Host
@@ -83,17 +83,16 @@ func (n *Net) Trace() uint64 { return n.trace }
 func (n *Net) After(d time.Duration, do func()) { n.at(n.now.Add(d), do) }
 
 func (n *Net) at(t time.Time, do func()) {
-	n.order++
-	n.queue.push(event{at: t.Sub(n.start), order: n.order, do: do})
+	n.queue.Push(t.Sub(n.start), do)
 }
 
 // Run lets the time pass until d after now.
 func (n *Net) Run(d time.Duration) {
 	until := n.now.Add(d)
-	for e := n.queue.first(); e != nil && e.at <= until.Sub(n.start); e = n.queue.first() {
-		due := n.queue.pop()
-		n.now = n.start.Add(due.at)
-		due.do()
+	for at, some := n.queue.Next(); some && at <= until.Sub(n.start); at, some = n.queue.Next() {
+		do := n.queue.Pop()
+		n.now = n.start.Add(at)
+		do()
 		if n.Check != nil {
 			n.Check()
 		}

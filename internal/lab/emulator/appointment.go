@@ -1,0 +1,23 @@
+package emulator
+
+// stage is what a packet meets next.
+type stage uint8
+
+const (
+	stageLink     stage = iota // it leaves the uplink
+	stageDownlink              // it reaches the downlink
+	stageEnd                   // its way is over
+)
+
+// packet is a packet under way.
+type packet struct {
+	from, to Site
+	data     []byte
+	fate     Fate
+}
+
+// appointment is a stage that a packet reaches at a certain time.
+type appointment struct {
+	stage stage
+	packet
+}
