@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"net"
 	"strconv"
@@ -96,26 +97,12 @@ func validEndpoint(text string) bool {
 }
 
 func newInviteList(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use:   "list",
-		Short: "List the tokens that are still good, whoever made them",
-		Args:  args(0, 0, "no argument"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			invites, err := s.client.Invites(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if s.json() {
-				return s.screen.printJSON(struct {
-					Invites control.List[control.Invite] `json:"invites"`
-				}{invites}, false)
-			}
-			if len(invites) == 0 {
-				return s.screen.print("no token is good now: `overlayctl invite` makes one\n")
-			}
-			return s.screen.print(s.invitesTable(invites, time.Now()))
-		},
-	}
+	return lister[control.Invite]{
+		use: "list", short: "List the tokens that are still good, whoever made them", field: "invites",
+		ask:   func(ctx context.Context) ([]control.Invite, error) { return s.client.Invites(ctx) },
+		table: s.invitesTable,
+		empty: "no token is good now: `overlayctl invite` makes one",
+	}.command(s)
 }
 
 func (s *session) invitesTable(invites []control.Invite, now time.Time) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,23 +15,11 @@ import (
 )
 
 func newMembers(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use:   "members",
-		Short: "List the whole network, whether it can be reached now or not",
-		Args:  args(0, 0, "no argument"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			members, err := s.client.Members(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if s.json() {
-				return s.screen.printJSON(struct {
-					Members control.List[control.Member] `json:"members"`
-				}{members}, false)
-			}
-			return s.screen.print(s.membersTable(members, time.Now()))
-		},
-	}
+	return lister[control.Member]{
+		use: "members", short: "List the whole network, whether it can be reached now or not", field: "members",
+		ask:   func(ctx context.Context) ([]control.Member, error) { return s.client.Members(ctx) },
+		table: s.membersTable,
+	}.command(s)
 }
 
 func (s *session) membersTable(members []control.Member, now time.Time) string {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"time"
 
@@ -53,26 +54,12 @@ func newReinstate(s *session) *cobra.Command {
 }
 
 func newRevoked(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use:   "revoked",
-		Short: "List the nodes that were put out or left",
-		Args:  args(0, 0, "no argument"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			revoked, err := s.client.Revoked(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if s.json() {
-				return s.screen.printJSON(struct {
-					Revoked control.List[control.Revoked] `json:"revoked"`
-				}{revoked}, false)
-			}
-			if len(revoked) == 0 {
-				return s.screen.print("no node was put out, and none has left\n")
-			}
-			return s.screen.print(s.revokedTable(revoked, time.Now()))
-		},
-	}
+	return lister[control.Revoked]{
+		use: "revoked", short: "List the nodes that were put out or left", field: "revoked",
+		ask:   func(ctx context.Context) ([]control.Revoked, error) { return s.client.Revoked(ctx) },
+		table: s.revokedTable,
+		empty: "no node was put out, and none has left",
+	}.command(s)
 }
 
 func (s *session) revokedTable(revoked []control.Revoked, now time.Time) string {

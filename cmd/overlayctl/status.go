@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -75,26 +76,12 @@ func statusText(v control.Status) string {
 }
 
 func newPeers(s *session) *cobra.Command {
-	return &cobra.Command{
-		Use:   "peers",
-		Short: "List the other members of the network",
-		Args:  args(0, 0, "no argument"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			peers, err := s.client.Peers(cmd.Context())
-			if err != nil {
-				return err
-			}
-			if s.json() {
-				return s.screen.printJSON(struct {
-					Peers control.List[control.Peer] `json:"peers"`
-				}{peers}, false)
-			}
-			if len(peers) == 0 {
-				return s.screen.print("no peers yet: `overlayctl invite` prints a token for the next node\n")
-			}
-			return s.screen.print(s.peersTable(peers, time.Now()))
-		},
-	}
+	return lister[control.Peer]{
+		use: "peers", short: "List the other members of the network", field: "peers",
+		ask:   func(ctx context.Context) ([]control.Peer, error) { return s.client.Peers(ctx) },
+		table: s.peersTable,
+		empty: "no peers yet: `overlayctl invite` prints a token for the next node",
+	}.command(s)
 }
 
 func (s *session) peersTable(peers []control.Peer, now time.Time) string {
