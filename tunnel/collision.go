@@ -47,6 +47,9 @@ func (p *Plane) unwanted(direct *fwd.Path, frame []byte) bool {
 	if direct == nil {
 		return initiates(frame)
 	}
+	if !wire.IsHandshake(frame) {
+		return false // data: nobody needs to be looked up
+	}
 	switch reg := p.peers.view.Load().peer(direct.Peer); {
 	case initiates(frame):
 		return p.begun(reg, frame) == nil
