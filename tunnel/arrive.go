@@ -3,6 +3,7 @@ package tunnel
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 )
 
 // arrivals decides which packets of one peer reach the host. WireGuard has verified that the source of each, or of its
@@ -39,19 +40,9 @@ func (a *arrivals) accept(packet []byte) (skip, size int) {
 func (a *arrivals) toSelf(packet []byte) bool {
 	switch {
 	case len(packet) >= ip4Len && packet[0]>>4 == 4:
-		to := binary.BigEndian.Uint32(packet[16:20])
-		for _, own := range a.sites.self4 {
-			if own == to {
-				return true
-			}
-		}
+		return slices.Contains(a.sites.self4, binary.BigEndian.Uint32(packet[16:20]))
 	case len(packet) >= ip6Len && packet[0]>>4 == 6:
-		to := [16]byte(packet[24:40])
-		for _, own := range a.sites.self6 {
-			if own == to {
-				return true
-			}
-		}
+		return slices.Contains(a.sites.self6, [16]byte(packet[24:40]))
 	}
 	return false
 }

@@ -88,19 +88,15 @@ func (p *Plane) keepHandshake(to *peer, packet []byte, waiting bool) {
 		return
 	}
 	k := &h.kept[packet[0]-wire.WireGuardInitiation]
-	if waiting != k.waiting {
-		p.addWaiting(waiting)
-	}
 	k.length = copy(k.data[:], packet)
 	k.at, k.index = p.clock(), to.session.index.Load()
-	k.waiting, k.repeats = waiting, 0
+	p.setWaiting(k, waiting)
+	k.repeats = 0
 	if packet[0] == wire.WireGuardResponse {
 		// The peer's initiation took the place of ours, which must not go out any more: the peer would work it off at the
 		// same time as this response, and wireguard-go then gives the session another index than the one we know.
-		if h.kept[0].waiting {
-			p.addWaiting(false)
-		}
-		h.kept[0].waiting, h.kept[0].repeats = false, 0
+		p.setWaiting(&h.kept[0], false)
+		h.kept[0].repeats = 0
 	}
 	if !waiting {
 		k.sent, k.repeats = k.at, repeats
@@ -108,12 +104,15 @@ func (p *Plane) keepHandshake(to *peer, packet []byte, waiting bool) {
 	}
 }
 
-func (p *Plane) addWaiting(more bool) {
-	if more {
+// setWaiting must be called with the lock of the handshake held.
+func (p *Plane) setWaiting(k *keptMessage, waiting bool) {
+	switch {
+	case waiting && !k.waiting:
 		p.waiting.Add(1)
-	} else {
+	case !waiting && k.waiting:
 		p.waiting.Add(-1)
 	}
+	k.waiting = waiting
 }
 
 // startRepeats must be called with the lock of the handshake held.
@@ -201,8 +200,7 @@ func (p *Plane) releaseHandshakes(t *fwd.Table) {
 			if !k.waiting || !old && !reachable {
 				return false
 			}
-			k.waiting = false
-			p.addWaiting(false)
+			p.setWaiting(k, false)
 			if !old {
 				k.sent, k.repeats = now, repeats
 			}

@@ -130,9 +130,7 @@ func (r *receiver) message(table *fwd.Table, data []byte, segment int, from neti
 				r.plane.count.ignored.Add(1)
 				break
 			}
-			if !r.deliver(frame, r.endpoint(from)) {
-				return false
-			}
+			r.deliver(frame, r.endpoint(from))
 			if direct != nil {
 				heard.add(direct, frame, r.now)
 			}
@@ -173,9 +171,7 @@ func (r *receiver) terminal(path *fwd.Path, frame []byte, from netip.AddrPort, h
 			r.plane.count.ignored.Add(1)
 			return true
 		}
-		if !r.deliver(frame, to) {
-			return false
-		}
+		r.deliver(frame, to)
 		heard.add(path, frame, r.now)
 	case wire.ClassControl:
 		r.event(EventControl, frame, from, path, path)
@@ -185,17 +181,13 @@ func (r *receiver) terminal(path *fwd.Path, frame []byte, from netip.AddrPort, h
 	return true
 }
 
-// deliver gives a WireGuard message to wireguard-go. It returns false if there is no room in this call.
-func (r *receiver) deliver(frame []byte, from conn.Endpoint) bool {
-	if r.up.full() {
-		return false
-	}
+// deliver gives a WireGuard message to wireguard-go. There must be room.
+func (r *receiver) deliver(frame []byte, from conn.Endpoint) {
 	if r.up.n == 0 && r.backlog.full() {
 		r.forward.flush()
 		r.backlog.wait()
 	}
 	r.up.add(frame, from)
-	return true
 }
 
 // endpoint is what wireguard-go gets to know of the sender of a datagram.

@@ -1,13 +1,13 @@
 package lan
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"overlayd/tunnel/osnet"
 )
 
 // attachment is where a gateway address belongs.
@@ -68,13 +68,13 @@ func attach(ifaces []iface, gateway netip.Addr) (attachment, error) {
 
 // interfaces lists those of the calling thread's network namespace.
 func interfaces() ([]iface, error) {
-	links, err := consistently(netlink.LinkList)
+	links, err := osnet.Links()
 	if err != nil {
-		return nil, fmt.Errorf("list interfaces: %w", err)
+		return nil, err
 	}
-	addrs, err := consistently(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
+	addrs, err := osnet.Addrs(nil)
 	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
+		return nil, err
 	}
 	var list []iface
 	for _, l := range links {
@@ -87,30 +87,11 @@ func interfaces() ([]iface, error) {
 			i.mac = MAC(at.HardwareAddr)
 		}
 		for _, a := range addrs {
-			if a.LinkIndex != at.Index || a.IPNet == nil {
-				continue
-			}
-			ones, _ := a.Mask.Size()
-			if ip, ok := netip.AddrFromSlice(a.IP); ok {
-				i.addrs = append(i.addrs, netip.PrefixFrom(ip.Unmap(), ones))
+			if p, ok := osnet.AddrOf(a); ok && a.LinkIndex == at.Index {
+				i.addrs = append(i.addrs, p)
 			}
 		}
 		list = append(list, i)
 	}
 	return list, nil
-}
-
-// consistently lists again, a few times at most, if the kernel says that something changed meanwhile.
-func consistently[T any](list func() ([]T, error)) ([]T, error) {
-	found, err := list()
-	for range 4 {
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			return found, err
-		}
-		found, err = list()
-	}
-	if errors.Is(err, netlink.ErrDumpInterrupted) {
-		err = nil
-	}
-	return found, err
 }

@@ -63,7 +63,7 @@ func AppendAnswer(b []byte, station MAC, asked Message) []byte {
 		})
 	}
 	if asked.Source.IsUnspecified() { // it wants the address for itself: all have to hear that it is taken
-		return appendAdvertisement(b, station, allNodesMAC, asked.Asks, allNodes, flagRouter|flagOverride)
+		return AppendAnnouncement(b, station, asked.Asks)
 	}
 	const flags = flagRouter | flagSolicited | flagOverride
 	return appendAdvertisement(b, station, asked.Station, asked.Asks, asked.Source, flags)

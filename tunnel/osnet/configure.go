@@ -77,24 +77,16 @@ func setUp(link netlink.Link) error {
 	return netlink.LinkSetUp(link)
 }
 
-func listAddrs(link netlink.Link) ([]netlink.Addr, error) {
-	present, err := consistently(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
-	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
-	}
-	return present, nil
-}
-
 // addAddrs gives an interface the wanted addresses that it does not have. Those that the kernel refuses because there
 // is no IPv6 are left out.
 func addAddrs(link netlink.Link, wanted []netip.Prefix) (without6 bool, err error) {
-	present, err := listAddrs(link)
+	present, err := Addrs(link)
 	if err != nil {
 		return false, err
 	}
 	usable := make(map[netip.Prefix]bool)
 	for _, a := range present {
-		if p, ok := addrOf(a); ok {
+		if p, ok := AddrOf(a); ok {
 			usable[p] = a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_DADFAILED) == 0
 		}
 	}
@@ -119,12 +111,12 @@ func addAddrs(link netlink.Link, wanted []netip.Prefix) (without6 bool, err erro
 
 // removeAddrs takes the addresses from an interface that are not wanted.
 func removeAddrs(link netlink.Link, wanted []netip.Prefix) (removed bool, err error) {
-	present, err := listAddrs(link)
+	present, err := Addrs(link)
 	if err != nil {
 		return false, err
 	}
 	for _, a := range present {
-		p, ok := addrOf(a)
+		p, ok := AddrOf(a)
 		if !ok || slices.Contains(wanted, p) || p.Addr().IsLinkLocalUnicast() {
 			continue
 		}

@@ -1,6 +1,7 @@
 package osnet
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -69,7 +70,7 @@ func Forward(name string, subnets []netip.Prefix) error {
 	if len(indices6) > 0 {
 		errs = append(errs, forward6(append(namesOf(indices6), name))...)
 	}
-	return first(errs)
+	return cmp.Or(errs...)
 }
 
 // reachedOn finds the interfaces, other than one, that packets to a prefix leave by: those of the longest routes that
@@ -178,15 +179,6 @@ func raise(key string, to int) error {
 	}
 	if err != nil {
 		return fmt.Errorf("%s=%d: %w (%v)", strings.ReplaceAll("net/"+key, "/", "."), to, ErrForwarding, errors.Unwrap(err))
-	}
-	return nil
-}
-
-func first(errs []error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -124,7 +124,26 @@ func consistently[T any](list func() ([]T, error)) ([]T, error) {
 	return found, err
 }
 
-func addrOf(a netlink.Addr) (netip.Prefix, bool) {
+// Links lists the interfaces of the calling thread's network namespace.
+func Links() ([]netlink.Link, error) {
+	links, err := consistently(netlink.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("list interfaces: %w", err)
+	}
+	return links, nil
+}
+
+// Addrs lists the addresses of an interface, or of all if it is nil.
+func Addrs(link netlink.Link) ([]netlink.Addr, error) {
+	addrs, err := consistently(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_ALL) })
+	if err != nil {
+		return nil, fmt.Errorf("list addresses: %w", err)
+	}
+	return addrs, nil
+}
+
+// AddrOf is an address with its prefix length; false if the kernel gave none.
+func AddrOf(a netlink.Addr) (netip.Prefix, bool) {
 	if a.IPNet == nil {
 		return netip.Prefix{}, false
 	}

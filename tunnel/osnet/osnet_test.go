@@ -97,7 +97,7 @@ func state(t *testing.T, name string) (addrs, routes []string) {
 	found, err := netlink.AddrList(link, netlink.FAMILY_ALL)
 	must(t, err)
 	for _, a := range found {
-		p, _ := addrOf(a)
+		p, _ := AddrOf(a)
 		if p.Addr().Is6() && a.Flags&unix.IFA_F_TENTATIVE != 0 {
 			t.Errorf("%v waits for duplicate address detection", p)
 		}

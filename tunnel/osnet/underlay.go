@@ -20,9 +20,9 @@ const settleFor = 100 * time.Millisecond
 // carrier, but for the excluded interface, loopback and link-local ones, and IPv6 addresses that are not valid yet or
 // not to be used any more. They are in the order of the interfaces, each once.
 func Underlay(exclude string) ([]netip.Addr, error) {
-	links, err := consistently(netlink.LinkList)
+	links, err := Links()
 	if err != nil {
-		return nil, fmt.Errorf("list interfaces: %w", err)
+		return nil, err
 	}
 	usable := make(map[int]bool)
 	for _, l := range links {
@@ -30,15 +30,15 @@ func Underlay(exclude string) ([]netip.Addr, error) {
 		const up = unix.IFF_UP | unix.IFF_RUNNING
 		usable[a.Index] = a.Name != exclude && a.RawFlags&up == up && a.RawFlags&unix.IFF_LOOPBACK == 0
 	}
-	addrs, err := consistently(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
+	addrs, err := Addrs(nil)
 	if err != nil {
-		return nil, fmt.Errorf("list addresses: %w", err)
+		return nil, err
 	}
 	slices.SortStableFunc(addrs, func(a, b netlink.Addr) int { return a.LinkIndex - b.LinkIndex })
 	const unready = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED
 	var found []netip.Addr
 	for _, a := range addrs {
-		p, ok := addrOf(a)
+		p, ok := AddrOf(a)
 		if !ok || !usable[a.LinkIndex] || !p.Addr().IsGlobalUnicast() || slices.Contains(found, p.Addr()) {
 			continue
 		}
