@@ -136,38 +136,37 @@ func TestCtlRefusesInOneSentence(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	d := b.node("belmont", b.ns)
-	ctl := func(args ...string) []string { return append([]string{"--socket", d.socket}, args...) }
 	for _, args := range [][]string{{"status"}, {"peers"}, {"paths"}, {"ping", "boston"}, {"invite"}, {"down"}} {
-		b.refused(b.overlayctl(ctl(args...)...), d.socket, "overlayd up", "--socket")
+		b.refused(d.ctl(args...), d.socket, "overlayd up", "--socket")
 	}
 	d.start()
 	for _, args := range [][]string{
 		{"paths", "atlantis"}, {"ping", "atlantis"}, {"ping", "10.71.9.9"}, {"paths", "belmont"},
 	} {
-		b.refused(b.overlayctl(ctl(args...)...), args[1], "overlayctl peers")
+		b.refused(d.ctl(args...), args[1], "overlayctl peers")
 	}
-	b.refused(b.overlayctl(ctl("invite", "--ttl", "1s", "--endpoint", loopback)...), "token")
-	b.refused(b.overlayctl(ctl("invite", "--endpoint", "nowhere")...), "HOST:PORT")
-	b.refused(b.overlayctl(ctl("invite", "--name", "belmont", "--endpoint", loopback)...), "belmont")
-	b.refused(b.overlayctl(ctl("frobnicate")...), "frobnicate")
-	b.refused(b.overlayctl(ctl("-o", "xml", "status")...), "xml")
-	b.refused(b.overlayctl(ctl("ping")...), "ping")
+	b.refused(d.ctl("invite", "--ttl", "1s", "--endpoint", loopback), "token")
+	b.refused(d.ctl("invite", "--endpoint", "nowhere"), "HOST:PORT")
+	b.refused(d.ctl("invite", "--name", "belmont", "--endpoint", loopback), "belmont")
+	b.refused(d.ctl("frobnicate"), "frobnicate")
+	b.refused(d.ctl("-o", "xml", "status"), "xml")
+	b.refused(d.ctl("ping"), "ping")
 	for _, args := range [][]string{{"status"}, {"down"}} {
-		b.refused(b.run(asNobody(b.command("overlayctl", ctl(args...)...))), d.socket, "root")
+		b.refused(b.run(asNobody(d.ctlCommand(args...))), d.socket, "root")
 	}
 
 	boston := b.node("boston", b.namespace())
 	b.works(b.overlayd("join", d.invite(loopback), "--name", "boston", "--state", boston.state))
 	boston.start()
-	b.refused(b.overlayctl("--socket", boston.socket, "invite", "--endpoint", loopback), "no admin", "overlayctl members")
-	b.refused(b.overlayctl(ctl("ping", "boston", "--via", "atlantis")...), "atlantis")
-	if r := b.overlayctl(ctl("ping", "boston", "--count", "1")...); r.status != 1 || !strings.Contains(r.stdout, "no path") {
+	b.refused(boston.ctl("invite", "--endpoint", loopback), "no admin", "overlayctl members")
+	b.refused(d.ctl("ping", "boston", "--via", "atlantis"), "atlantis")
+	if r := d.ctl("ping", "boston", "--count", "1"); r.status != 1 || !strings.Contains(r.stdout, "no path") {
 		t.Errorf("ping to a peer that cannot be reached: %v", r)
 	}
 	if _, err := d.client.Paths(t.Context(), control.PathsQuery{}); err != nil {
 		t.Errorf("after all that the daemon answers %v", err)
 	}
-	b.works(b.overlayctl(ctl("down")...))
+	b.works(d.ctl("down"))
 	if err := d.process.Err(); err != nil {
 		t.Errorf("down: %v", err)
 	}

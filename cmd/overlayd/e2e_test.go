@@ -155,11 +155,6 @@ func (b *bench) overlayd(args ...string) result {
 	return b.run(b.command("overlayd", args...))
 }
 
-func (b *bench) overlayctl(args ...string) result {
-	b.Helper()
-	return b.run(b.command("overlayctl", args...))
-}
-
 // works runs a program that must succeed, and returns its standard output.
 func (b *bench) works(r result) string {
 	b.Helper()
@@ -342,8 +337,7 @@ func (d *service) paths() map[string]control.PeerPaths {
 // invite makes a token for a newcomer who reaches the daemon at an endpoint.
 func (d *service) invite(endpoint string, more ...string) string {
 	d.Helper()
-	args := append([]string{"--socket", d.socket, "invite", "--endpoint", endpoint}, more...)
-	return strings.TrimSpace(d.works(d.overlayctl(args...)))
+	return strings.TrimSpace(d.does(append([]string{"invite", "--endpoint", endpoint}, more...)...))
 }
 
 // eventually repeats f until it succeeds, and fails the test with its last error.

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -21,21 +19,15 @@ import (
 
 // internet is three members and a stranger around one router.
 type internet struct {
-	*bench
-	router                     *netns.Namespace
+	*region
 	belmont, cambridge, boston *service
 	stranger                   *netns.Namespace
 	recorded                   *recorder
 }
 
-// underlay is the address of the n-th machine at the router.
-func underlay(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(n), 1}) }
-
 func newInternet(t testing.TB) *internet {
 	t.Helper()
-	w := &internet{bench: newBench(t)}
-	w.router = w.namespace()
-	w.must(w.router.Sysctl("ipv4/ip_forward", "1"))
+	w := &internet{region: newRegion(t)}
 	w.recorded = w.record(w.router)
 	w.belmont = w.node("belmont", w.machine(1))
 	w.cambridge = w.node("cambridge", w.machine(2))
@@ -61,18 +53,6 @@ func (w *internet) join(d *service) {
 	d.start()
 }
 
-// machine is a namespace at the router.
-func (w *internet) machine(n int) *netns.Namespace {
-	w.Helper()
-	ns, port := w.namespace(), fmt.Sprintf("port%d", n)
-	w.must(netns.Connect(ns, "eth0", w.router, port, 1500))
-	gateway := netip.AddrFrom4([4]byte{10, 9, byte(n), 254})
-	w.must(ns.AddAddress("eth0", netip.PrefixFrom(underlay(n), 24)))
-	w.must(w.router.AddAddress(port, netip.PrefixFrom(gateway, 24)))
-	w.must(ns.AddRoute("eth0", netns.DefaultRoute(), gateway))
-	return ns
-}
-
 // members are the daemons.
 func (w *internet) members() []*service { return []*service{w.belmont, w.cambridge, w.boston} }
 
@@ -87,8 +67,8 @@ func (d *service) reaches(peer string, via ...string) error {
 
 // echo sends numbered datagrams over the overlay and counts what comes back.
 type echo struct {
-	sent, back atomic.Int64
-	stop, done chan struct{}
+	*drum
+	back atomic.Int64
 }
 
 const echoEvery = 10 * time.Millisecond
@@ -110,27 +90,11 @@ func (w *internet) echo(from, to *service) *echo {
 		}
 	}()
 	client := w.listenUDP(from.ns, netip.AddrPortFrom(from.status().Addresses[0], 0).String())
-	e := &echo{stop: make(chan struct{}), done: make(chan struct{})}
+	e := &echo{drum: newDrum()}
 	go e.receive(client)
-	go e.send(client, server.LocalAddr().(*net.UDPAddr).AddrPort())
+	go e.beat(client, server.LocalAddr().(*net.UDPAddr).AddrPort(), echoEvery)
 	w.Cleanup(e.end)
 	return e
-}
-
-func (e *echo) send(conn *net.UDPConn, to netip.AddrPort) {
-	defer close(e.done)
-	ticker := time.NewTicker(echoEvery)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			if _, err := conn.WriteToUDPAddrPort(binary.BigEndian.AppendUint64(nil, uint64(e.sent.Load())), to); err == nil {
-				e.sent.Add(1)
-			}
-		case <-e.stop:
-			return
-		}
-	}
 }
 
 func (e *echo) receive(conn *net.UDPConn) {
@@ -142,15 +106,6 @@ func (e *echo) receive(conn *net.UDPConn) {
 			e.back.Add(1)
 		}
 	}
-}
-
-func (e *echo) end() {
-	select {
-	case <-e.stop:
-	default:
-		close(e.stop)
-	}
-	<-e.done
 }
 
 // condition is what a flood may not change.
@@ -176,7 +131,7 @@ func (d *service) condition() condition {
 	}
 	counters := d.status().Counters
 	c.goroutines, c.known, c.relayed = counters["goroutines"], counters["paths"], counters["circuits_relayed"]
-	c.resident = resident(d.process.PID())
+	c.resident, _ = memory(d.process.PID())
 	return c
 }
 
@@ -187,19 +142,6 @@ func sortedKeys[V any](m map[string]V) []string {
 	}
 	slices.Sort(keys)
 	return keys
-}
-
-// resident is the memory that a process has, in bytes.
-func resident(pid int) (bytes int64) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0
-	}
-	var size, pages int64
-	if _, err := fmt.Sscan(string(text), &size, &pages); err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
 }
 
 // A flood of garbage and of recorded frames changes nothing, and pays nobody.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -15,12 +16,14 @@ import (
 
 	"overlayd/config"
 	"overlayd/internal/control"
+	"overlayd/internal/lab/netns"
 )
 
 // region is a number of sites around one router.
 type region struct {
-	internet
-	sites int
+	*bench
+	router *netns.Namespace
+	sites  int
 }
 
 // site is a node on a machine of its own at the router.
@@ -31,10 +34,25 @@ type site struct {
 
 func newRegion(t testing.TB) *region {
 	t.Helper()
-	r := &region{internet: internet{bench: newBench(t)}}
+	r := &region{bench: newBench(t)}
 	r.router = r.namespace()
 	r.must(r.router.Sysctl("ipv4/ip_forward", "1"))
 	return r
+}
+
+// underlay is the address of the n-th machine at the router.
+func underlay(n int) netip.Addr { return netip.AddrFrom4([4]byte{10, 9, byte(n), 1}) }
+
+// machine is a namespace at the router.
+func (r *region) machine(n int) *netns.Namespace {
+	r.Helper()
+	ns, port := r.namespace(), fmt.Sprintf("port%d", n)
+	r.must(netns.Connect(ns, "eth0", r.router, port, 1500))
+	gateway := netip.AddrFrom4([4]byte{10, 9, byte(n), 254})
+	r.must(ns.AddAddress("eth0", netip.PrefixFrom(underlay(n), 24)))
+	r.must(r.router.AddAddress(port, netip.PrefixFrom(gateway, 24)))
+	r.must(ns.AddRoute("eth0", netns.DefaultRoute(), gateway))
+	return ns
 }
 
 // site is a node that is not started yet.
@@ -108,10 +126,15 @@ func (s *site) joins(admin *site, more ...string) {
 	s.works(s.join(admin.invite(admin.endpoint(), more...)))
 }
 
-// ctl is a command to the daemon.
+// ctlCommand is a command to the daemon, to be run.
+func (d *service) ctlCommand(args ...string) *exec.Cmd {
+	return d.command("overlayctl", append([]string{"--socket", d.socket}, args...)...)
+}
+
+// ctl runs a command to the daemon.
 func (d *service) ctl(args ...string) result {
 	d.Helper()
-	return d.overlayctl(append([]string{"--socket", d.socket}, args...)...)
+	return d.run(d.ctlCommand(args...))
 }
 
 // does is a command that must succeed; it returns what is printed.
@@ -234,7 +257,7 @@ func (e *ear) goesQuiet(b *bench, from netip.Addr, patience time.Duration) time.
 // quietFor is for how long nothing must come from somebody who sends every drumEvery.
 const quietFor = time.Second
 
-// drum is an application that sends all the time.
+// drum is an application that sends numbered datagrams all the time.
 type drum struct {
 	sent       atomic.Int64
 	stop, done chan struct{}
@@ -242,29 +265,31 @@ type drum struct {
 
 const drumEvery = 5 * time.Millisecond
 
-// drum begins to send from a site's machine to an overlay address. What cannot be sent is not: the interface may be away.
-func (s *site) drum(to netip.Addr) *drum {
+func newDrum() *drum { return &drum{stop: make(chan struct{}), done: make(chan struct{})} }
+
+// drum begins to send from a site's machine to an overlay address.
+func (s *site) drum(to netip.Addr) {
 	s.Helper()
-	conn := s.listenUDP(s.ns, "0.0.0.0:0")
-	d := &drum{stop: make(chan struct{}), done: make(chan struct{})}
-	go func() {
-		defer close(d.done)
-		ticker := time.NewTicker(drumEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				beat := binary.BigEndian.AppendUint64(nil, uint64(d.sent.Load()))
-				if _, err := conn.WriteToUDPAddrPort(beat, netip.AddrPortFrom(to, drumPort)); err == nil {
-					d.sent.Add(1)
-				}
-			case <-d.stop:
-				return
-			}
-		}
-	}()
+	d := newDrum()
+	go d.beat(s.listenUDP(s.ns, "0.0.0.0:0"), netip.AddrPortFrom(to, drumPort), drumEvery)
 	s.Cleanup(d.end)
-	return d
+}
+
+// beat sends until the end. What cannot be sent is not: the interface may be away.
+func (d *drum) beat(conn *net.UDPConn, to netip.AddrPort, every time.Duration) {
+	defer close(d.done)
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if _, err := conn.WriteToUDPAddrPort(binary.BigEndian.AppendUint64(nil, uint64(d.sent.Load())), to); err == nil {
+				d.sent.Add(1)
+			}
+		case <-d.stop:
+			return
+		}
+	}
 }
 
 func (d *drum) end() {

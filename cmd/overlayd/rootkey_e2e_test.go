@@ -110,11 +110,11 @@ func TestTheSocketsGroupDoesNotGetTheRootKey(t *testing.T) {
 	belmont := r.network("belmont")[0]
 	words, file := r.path("words"), r.path("root.key")
 	r.must(os.WriteFile(words, []byte("correct horse battery staple\n"), 0o644))
-	r.refused(r.run(asNobody(r.command("overlayctl", "--socket", belmont.socket, "members"))), "root")
+	r.refused(r.run(asNobody(belmont.ctlCommand("members"))), "root")
 	info, err := os.Stat(belmont.socket) // where there is no group overlayd, the socket is of root's
 	r.must(err)
 	as := func(args ...string) result {
-		cmd := asNobody(r.command("overlayctl", append([]string{"--socket", belmont.socket}, args...)...))
+		cmd := asNobody(belmont.ctlCommand(args...))
 		cmd.SysProcAttr.Credential.Gid = info.Sys().(*syscall.Stat_t).Gid
 		return r.run(cmd)
 	}

@@ -34,7 +34,7 @@ func TestMembershipCommandsRefuseInOneSentence(t *testing.T) {
 	}
 	d.start()
 	for _, args := range commands {
-		b.refused(b.run(asNobody(b.command("overlayctl", append([]string{"--socket", d.socket}, args...)...))), d.socket, "root")
+		b.refused(b.run(asNobody(d.ctlCommand(args...))), d.socket, "root")
 	}
 
 	for _, c := range []struct{ args, words []string }{

@@ -146,15 +146,11 @@ func (b *bench) startOverlay(ctx context.Context, programs tools, dir string) er
 		return err
 	}
 	for _, name := range []string{sender, receiver} {
-		n := b.nodes[name]
 		token, err := founder.invite(ctx, "--name", name)
 		if err != nil {
 			return err
 		}
-		if err := n.join(ctx, token); err != nil {
-			return err
-		}
-		if err := n.start(); err != nil {
+		if err := b.nodes[name].enter(ctx, token); err != nil {
 			return err
 		}
 	}

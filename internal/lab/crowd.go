@@ -11,37 +11,41 @@ func (w *world) setUpCrowd(now emulator.Instant, n *emulator.Network) {
 	if crowd == nil {
 		return
 	}
+	w.eachTwo(func(a, b *site) {
+		n.SetLink(now, a.index, b.index, emulator.Link{Delay: crowd.Delay(w.seed, a.name, b.name)})
+	})
+}
+
+// eachTwo calls f for every direction between two sites.
+func (w *world) eachTwo(f func(from, to *site)) {
 	for _, a := range w.order {
 		for _, b := range w.order {
 			if a != b {
-				n.SetLink(now, a.index, b.index, emulator.Link{Delay: crowd.Delay(w.seed, a.name, b.name)})
+				f(a, b)
 			}
 		}
 	}
 }
 
 // split cuts the links between nodes of different groups, or ends that, all of them at one moment.
-func (w *world) split(groups [][]string, cut bool) (now emulator.Instant) {
-	w.wan.Change(func(at emulator.Instant, n *emulator.Network) {
-		now = at
-		for i, group := range groups {
-			for j, other := range groups {
-				if i == j {
-					continue
-				}
-				for _, a := range group {
-					for _, b := range other {
-						from, to := w.sites[a].index, w.sites[b].index
-						if link, ok := n.Link(from, to); ok {
-							link.Cut = cut
-							n.SetLink(at, from, to, link)
-						}
-					}
-				}
-			}
+func (w *world) split(groups [][]string, cut bool) {
+	group := make(map[string]int) // from 1
+	for i, names := range groups {
+		for _, name := range names {
+			group[name] = i + 1
 		}
+	}
+	w.wan.Change(func(at emulator.Instant, n *emulator.Network) {
+		w.eachTwo(func(a, b *site) {
+			if group[a.name] == 0 || group[b.name] == 0 || group[a.name] == group[b.name] {
+				return
+			}
+			if link, ok := n.Link(a.index, b.index); ok {
+				link.Cut = cut
+				n.SetLink(at, a.index, b.index, link)
+			}
+		})
 	})
-	return now
 }
 
 // names resolves the groups of a split.

@@ -73,14 +73,12 @@ func (t *trial) enrolAll(ctx context.Context, founder *node, newcomers []scenari
 	}
 	return inParallel(atOnce, newcomers, func(spec scenario.Site) error {
 		n := t.nodes[spec.Name]
-		own, err := token, error(nil)
-		if l := t.scenario.LANOf(spec.Name); l != nil {
-			own, err = founder.invite(ctx, "--name", spec.Name, "--subnet", l.Subnet.String())
-		} else if own == "" {
-			own, err = founder.invite(ctx, "--name", spec.Name)
-		}
-		if err != nil {
-			return err
+		own := token
+		if own == "" || t.scenario.LANOf(spec.Name) != nil {
+			var err error
+			if own, err = founder.invite(ctx, t.invitation(spec.Name)...); err != nil {
+				return err
+			}
 		}
 		if err := n.join(ctx, own); err != nil {
 			return err

@@ -66,6 +66,15 @@ func (w *world) place(name string) *netns.Namespace {
 	return w.sites[name].host
 }
 
+// invitation is what overlayctl invite is told of the node that is to join.
+func (t *trial) invitation(name string) []string {
+	args := []string{"--name", name}
+	if l := t.scenario.LANOf(name); l != nil {
+		args = append(args, "--subnet", l.Subnet.String())
+	}
+	return args
+}
+
 // lanArguments are what overlayd up is told of the LAN that a node is on.
 func (t *trial) lanArguments(name string) []string {
 	l := t.scenario.LANOf(name)

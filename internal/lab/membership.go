@@ -91,31 +91,26 @@ func (t *trial) order(ctx context.Context, at string, args ...string) error {
 // join lets a node become a member and waits until its daemon answers.
 func (t *trial) join(ctx context.Context, a scenario.Join) error {
 	n := t.nodes[a.Node]
-	args := []string{"--name", a.Node}
+	args := t.invitation(a.Node)
 	if a.Through != "" {
 		endpoint := net.JoinHostPort(t.world.sites[a.Through].public.String(), strconv.Itoa(overlayPort))
 		args = append(args, "--endpoint", endpoint)
-	}
-	if l := t.scenario.LANOf(a.Node); l != nil {
-		args = append(args, "--subnet", l.Subnet.String())
 	}
 	token, err := t.nodes[a.By].invite(ctx, args...)
 	if err != nil {
 		return err
 	}
-	if err := n.join(ctx, token); err != nil {
-		return err
-	}
-	if err := n.start(); err != nil {
+	if err := n.enter(ctx, token); err != nil {
 		return err
 	}
 	return n.ready(ctx)
 }
 
 func (t *trial) setSplit(a scenario.Split, cut bool) {
-	t.world.split(t.names(a.Groups), cut)
-	sizes := make([]string, 0, len(a.Groups))
-	for _, g := range t.names(a.Groups) {
+	groups := t.names(a.Groups)
+	t.world.split(groups, cut)
+	sizes := make([]string, 0, len(groups))
+	for _, g := range groups {
 		sizes = append(sizes, strconv.Itoa(len(g)))
 	}
 	t.note(time.Now(), map[bool]string{true: "split", false: "heal"}[cut], strings.Join(sizes, " | ")+" nodes")

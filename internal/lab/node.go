@@ -78,6 +78,14 @@ func (n *node) join(ctx context.Context, token string) error {
 	return err
 }
 
+// enter becomes a member by a token and starts the daemon.
+func (n *node) enter(ctx context.Context, token string) error {
+	if err := n.join(ctx, token); err != nil {
+		return err
+	}
+	return n.start()
+}
+
 // wipe ends the daemon with SIGKILL and deletes what it knew.
 func (n *node) wipe() error {
 	n.kill()

@@ -145,9 +145,7 @@ func (t *trial) awaitPaths(ctx context.Context) error {
 			if !n.running() {
 				return fmt.Errorf("overlayd of %s has ended: %w", spec.Name, errors.Join(n.current().Err(), n.lastWords()))
 			}
-			select {
-			case <-time.After(pollInterval):
-			case <-ctx.Done():
+			if !pause(ctx, pollInterval) {
 				return context.Cause(ctx)
 			}
 		}
@@ -203,12 +201,10 @@ func (t *trial) follow(ctx context.Context) error {
 
 // sleepUntil sleeps until a time of the time line, or fails when the context ends.
 func (t *trial) sleepUntil(ctx context.Context, at time.Duration) error {
-	select {
-	case <-time.After(time.Until(t.epoch.Add(at))):
-		return nil
-	case <-ctx.Done():
+	if !pause(ctx, time.Until(t.epoch.Add(at))) {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
 // shutDown stops the nodes that run and returns what they have used.

@@ -31,10 +31,7 @@ const watchRetry = 100 * time.Millisecond
 func (w *watcher) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.follow(ctx)
-		select {
-		case <-time.After(watchRetry):
-		case <-ctx.Done():
-		}
+		pause(ctx, watchRetry)
 	}
 }
 

@@ -155,14 +155,10 @@ func (w *world) setUp(now emulator.Instant, n *emulator.Network) {
 		if !link.Any {
 			continue
 		}
-		for _, a := range w.order {
-			for _, b := range w.order {
-				if a != b {
-					base, _ := n.Link(a.index, b.index)
-					n.SetLink(now, a.index, b.index, changed(base, link.Change))
-				}
-			}
-		}
+		w.eachTwo(func(a, b *site) {
+			base, _ := n.Link(a.index, b.index)
+			n.SetLink(now, a.index, b.index, changed(base, link.Change))
+		})
 	}
 	// A pair that is listed owes nothing to any, but does to what was said of it before.
 	named := make(map[scenario.Pair]bool)

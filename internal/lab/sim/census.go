@@ -2,9 +2,7 @@ package sim
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 
 	"overlayd/internal/join"
 	"overlayd/internal/member"
@@ -233,11 +231,6 @@ func (c *Census) notes(it member.Item) {
 	if v, err := c.strict.VerifyVerdict(it.Raw); err == nil && v.Rank == member.Out {
 		c.outs[v.Target] = c.net.byID[v.Target]
 	}
-}
-
-// Outs are the hosts that somebody has put out, in the order of their names.
-func (c *Census) Outs() []*Host {
-	return slices.SortedFunc(maps.Values(c.outs), func(a, b *Host) int { return a.index - b.index })
 }
 
 // keepsItsPicks: a datagram never costs a host a contact that it has picked, unless it tells that this one is out; and

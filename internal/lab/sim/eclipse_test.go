@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -36,7 +37,7 @@ func lay(t testing.TB, seed uint64, count int) *siege {
 // attack makes every hostile host contact the victim as often as it can: it moves, and wakes its contact with it, again
 // and again.
 func (s *siege) attack(every time.Duration) {
-	for i, id := range slices.SortedFunc(keys(s.hostile), wire.NodeID.Compare) {
+	for i, id := range slices.SortedFunc(maps.Keys(s.hostile), wire.NodeID.Compare) {
 		h, port := s.hostile[id], uint16(0)
 		s.After(time.Duration(i)*every/time.Duration(len(s.hostile)), func() {
 			s.Every(every, func() bool {
@@ -53,16 +54,6 @@ func (s *siege) attack(every time.Duration) {
 	}
 	for _, h := range s.hostile {
 		h.record = s.victim.address
-	}
-}
-
-func keys[K comparable, V any](m map[K]V) func(yield func(K) bool) {
-	return func(yield func(K) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
 	}
 }
 

@@ -27,8 +27,7 @@ type Host struct {
 
 	Core   *node.Core // nil while the host is down
 	joiner *join.Joiner
-	Joined time.Time // when it did
-	Err    error     // why it did not
+	Err    error // why it did not join
 	table  *fwd.Table
 	saved  [][]byte // what is on its disk
 	before []saving // what was there earlier, the newest last

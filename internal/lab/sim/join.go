@@ -52,7 +52,6 @@ func (h *Host) join(in join.Input) {
 func (h *Host) joined(out join.Joined) {
 	h.joiner, h.saved, h.cfg.Certificate = nil, out.Items, out.Certificate
 	h.cfg.Contact = node.Contact{Node: out.Sponsor, Endpoint: out.Reached}
-	h.Joined = h.net.now
 	if h.net.Census != nil {
 		h.net.Census.joined(h, out)
 	}
