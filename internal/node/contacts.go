@@ -93,7 +93,8 @@ func (c *Core) dropGuest(now time.Time) bool {
 // meet makes the state that a contact needs.
 func (c *Core) meet(now time.Time, m member.Member) *peer {
 	p := &peer{
-		id: m.ID, paths: make(map[wire.PathID]*path), place: notInAgenda, member: m, since: now, heard: now,
+		id: m.ID, paths: make(map[wire.PathID]*path), place: notInAgenda, member: m, heard: now,
+		frames:   bucket{rate: framesASecond, depth: framesAtOnce},
 		prober:   probe.New(c.cfg.Probe, c.Stamp, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
 		selector: pathselect.New(c.cfg.Select, c.cfg.Algorithm, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
 		budget:   fwd.NewBudget(copyRate, copyBurst),

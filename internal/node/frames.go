@@ -22,28 +22,25 @@ const (
 
 var errFlood = errors.New("a member sends too many control frames")
 
-// bucket is a token bucket. The zero value takes the bounds of control frames.
+// bucket is a token bucket.
 type bucket struct {
 	rate, depth float64
 	left        float64
 	at          time.Time
 }
 
-// take draws n tokens and reports whether they were there.
-func (b *bucket) take(now time.Time, n float64) bool {
-	if b.depth == 0 {
-		b.rate, b.depth = framesASecond, framesAtOnce
-	}
+// take draws a token and reports whether there was one.
+func (b *bucket) take(now time.Time) bool {
 	if b.at.IsZero() {
 		b.left = b.depth
 	} else if d := now.Sub(b.at); d > 0 {
 		b.left = min(b.depth, b.left+d.Seconds()*b.rate)
 	}
 	b.at = now
-	if b.left < n {
+	if b.left < 1 {
 		return false
 	}
-	b.left -= n
+	b.left--
 	return true
 }
 
@@ -62,7 +59,7 @@ func (c *Core) datagram(now time.Time, in Datagram) {
 		}
 	case wire.ClassJoin:
 		if in.Path == nil {
-			c.join(now, in, doorstep{back})
+			c.join(now, in, back)
 		}
 	}
 }
@@ -94,7 +91,7 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 			return
 		}
 	}
-	if !p.frames.take(now, 1) {
+	if !p.frames.take(now) {
 		c.refused.count(errFlood)
 		return
 	}
@@ -114,7 +111,7 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 // use up what is kept for where it is expected.
 func (c *Core) hello(now time.Time, p *peer, in Datagram, frame seal.Frame, back fwd.Hop) {
 	if p == nil {
-		if !c.hellos.take(now, 1) {
+		if !c.hellos.take(now) {
 			return
 		}
 	} else {
@@ -289,9 +286,8 @@ func (c *Core) say(now time.Time, p *peer, kind wire.Kind, body []byte) {
 }
 
 // sayDirect sends a message to a neighbour.
-func (c *Core) sayDirect(now time.Time, p *peer, kind wire.Kind, body []byte) {
-	q, m := p.bestDirect(now)
-	if q != nil && linkRank(m.State) < linkRank(probe.Dead) {
+func (c *Core) sayDirect(p *peer, kind wire.Kind, body []byte) {
+	if q, state := p.link(); q != nil && linkRank(state) < linkRank(probe.Dead) {
 		c.sendOn(p, q, kind, body)
 	}
 }

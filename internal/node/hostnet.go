@@ -42,10 +42,6 @@ func newHostNet(cfg config.Config, n *member.Network, log *slog.Logger) *hostNet
 
 // configure sets up the interface; what could only be done in part is logged.
 func (h *hostNet) configure(n Networks) error {
-	var addrs []netip.Prefix
-	for _, a := range n.Self {
-		addrs = append(addrs, netip.PrefixFrom(a, a.BitLen()))
-	}
 	var routes []osnet.Route
 	for _, p := range h.prefixes {
 		routes = append(routes, osnet.Route{Prefix: p})
@@ -53,7 +49,7 @@ func (h *hostNet) configure(n Networks) error {
 	for _, p := range sortedPrefixes(n.Carriers) {
 		routes = append(routes, osnet.Route{Prefix: p, MTU: h.mtu - siteOverhead, Optional: true})
 	}
-	elsewhere, err := osnet.Configure(h.device, addrs, routes)
+	elsewhere, err := osnet.Configure(h.device, whole(n.Self), routes)
 	h.say("this host reaches networks by itself that other nodes have too", elsewhere, len(elsewhere) > 0)
 	h.say("the overlay works without IPv6", err, errors.Is(err, osnet.ErrNoIPv6))
 	if errors.Is(err, osnet.ErrNoIPv6) {
@@ -121,13 +117,7 @@ func (h *hostNet) refresh() {
 }
 
 // follow replaces what waits to be set up. Only the loop calls it.
-func (h *hostNet) follow(n Networks) {
-	select {
-	case <-h.latest:
-	default:
-	}
-	h.latest <- n
-}
+func (h *hostNet) follow(n Networks) { replace(h.latest, n) }
 
 func (h *hostNet) hold(addr netip.Addr, hold bool) {
 	if h.gateway != nil {

@@ -35,10 +35,7 @@ func (c *Core) addDirect(now time.Time, p *peer, endpoint netip.AddrPort) *path 
 func (c *Core) addPath(now time.Time, p *peer, q *path, hop fwd.Hop) {
 	for p.lastPath++; p.lastPath == 0 || p.paths[p.lastPath] != nil; p.lastPath++ {
 	}
-	q.id, q.created, q.lastUse, q.rate = p.lastPath, now, now, probe.Quiet
-	if p.picked {
-		q.rate = probe.Idle
-	}
+	q.id, q.created, q.lastUse, q.rate = p.lastPath, now, now, p.leastRate()
 	q.fwd = &fwd.Path{Peer: p.id, ID: q.id, Hop: hop, Counters: new(fwd.Counters)}
 	p.add(q)
 	c.step(p.prober.Step(now, probe.AddPath{ID: q.id, Counts: q.fwd.Counters, Rate: q.rate}))
@@ -244,10 +241,7 @@ func selectState(s probe.State) pathselect.State {
 // setRates makes every path cost what its use deserves (D8).
 func (c *Core) setRates(now time.Time, p *peer) {
 	for _, q := range p.sorted() {
-		rate := probe.Quiet
-		if p.picked {
-			rate = probe.Idle
-		}
+		rate := p.leastRate()
 		switch {
 		case p.use.level == active && (q.id == p.route.Selected || q.id == p.route.Trial):
 			rate = probe.Selected

@@ -2,7 +2,6 @@ package node
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -72,13 +71,7 @@ func (c *Core) memberChanged(now time.Time, id wire.NodeID) {
 		c.box.AddPeer(id, key)
 		c.outcasts = slices.DeleteFunc(c.outcasts, func(other wire.NodeID) bool { return other == id })
 	}
-	var allowed []netip.Prefix
-	for _, a := range []netip.Addr{m.IPv4, m.IPv6} {
-		if a.IsValid() {
-			allowed = append(allowed, netip.PrefixFrom(a, a.BitLen()))
-		}
-	}
-	c.emit(AddPeer{ID: id, Public: m.Certificate.WireGuard, Allowed: allowed})
+	c.emit(AddPeer{ID: id, Public: m.Certificate.WireGuard, Allowed: whole(addressesOf(m))})
 	if p := c.peers[id]; p != nil {
 		moved := !slices.Equal(p.member.Record.Endpoints, m.Record.Endpoints)
 		p.member = m
@@ -146,7 +139,7 @@ func (c *Core) castOut(id wire.NodeID) {
 
 // heardOutside takes a frame of a node that is no member.
 func (c *Core) heardOutside(now time.Time, frame seal.Frame) {
-	if frame.Kind == wire.KindMembers && c.outside.take(now, 1) {
+	if frame.Kind == wire.KindMembers && c.outside.take(now) {
 		c.step(c.members.Step(now, member.Received{From: frame.From, Body: frame.Body}))
 	}
 }
@@ -265,7 +258,7 @@ func (c *Core) learn(now time.Time, items []member.Item) {
 }
 
 // join answers a newcomer that has a token, or asks an admin. What was decided is stored before it is told.
-func (c *Core) join(now time.Time, in Datagram, back doorstep) {
+func (c *Core) join(now time.Time, in Datagram, back fwd.Hop) {
 	answer, err := c.door.Receive(now, in.From, back, in.Data, c.reachableAdmins(now))
 	c.step(err)
 	if errors.Is(err, join.ErrNoAdmin) {
@@ -286,13 +279,10 @@ func (c *Core) answer(now time.Time, a join.Answer) {
 	if p := c.peers[a.To]; p != nil {
 		c.say(now, p, wire.KindPass, a.Body)
 	}
-	if back, ok := a.Back.(doorstep); ok && a.Frame != nil {
-		c.emit(Send{Hop: back.hop, Frame: a.Frame})
+	if back, ok := a.Back.(fwd.Hop); ok && a.Frame != nil {
+		c.emit(Send{Hop: back, Frame: a.Frame})
 	}
 }
-
-// doorstep is where a newcomer waits for an answer.
-type doorstep struct{ hop fwd.Hop }
 
 // reachableAdmins are the admins that this node has a path to, the nearest first; none if it is one.
 func (c *Core) reachableAdmins(now time.Time) []wire.NodeID {

@@ -45,7 +45,8 @@ type networks struct {
 // reviewNetworks chooses anew who carries what. It is called whenever members or paths have changed, and in every sweep.
 func (c *Core) reviewNetworks(now time.Time) {
 	c.networksChanged, c.networks.doubt = false, time.Time{}
-	if len(c.advertisers) == 0 && len(c.networks.told.Behind) == 0 && slices.Equal(c.networks.told.Self, c.ownAddresses()) {
+	self := c.ownAddresses()
+	if len(c.advertisers) == 0 && len(c.networks.told.Behind) == 0 && slices.Equal(c.networks.told.Self, self) {
 		return
 	}
 	local := c.localNetworks()
@@ -62,11 +63,11 @@ func (c *Core) reviewNetworks(now time.Time) {
 		}
 	}
 	beside := make(map[wire.NodeID]probe.Rate)
-	next := Networks{Self: c.ownAddresses(), Local: local, Behind: behind, Carriers: make(map[netip.Prefix]wire.NodeID)}
+	next := Networks{Self: self, Local: local, Behind: behind, Carriers: make(map[netip.Prefix]wire.NodeID)}
 	for _, subnet := range sortedPrefixes(advertised) {
 		list := advertised[subnet]
 		mine := slices.Contains(local, subnet)
-		if id, ok := c.carrierOf(now, subnet, list); ok && !mine {
+		if id := c.carrierOf(now, subnet, list); !mine {
 			next.Carriers[subnet] = id
 		}
 		for _, m := range list {
@@ -84,7 +85,7 @@ func (c *Core) reviewNetworks(now time.Time) {
 		c.networks.told = next
 		c.emit(next)
 	}
-	c.reviewGateways(now, advertised)
+	c.reviewGateways(now, local, advertised)
 }
 
 // localNetworks are those behind this node that it may advertise.
@@ -128,7 +129,7 @@ func (c *Core) standBeside(now time.Time, beside map[wire.NodeID]probe.Rate) {
 
 // carrierOf chooses who carries packets to a network that the members of list advertise, in the order of their
 // identifiers: what is in use stays while it works, unless another one is clearly nearer for a while.
-func (c *Core) carrierOf(now time.Time, subnet netip.Prefix, list []member.Member) (wire.NodeID, bool) {
+func (c *Core) carrierOf(now time.Time, subnet netip.Prefix, list []member.Member) wire.NodeID {
 	k := c.networks.carriers[subnet]
 	if k == nil {
 		k = &carrier{}
@@ -154,7 +155,7 @@ func (c *Core) carrierOf(now time.Time, subnet netip.Prefix, list []member.Membe
 	case now.Sub(k.rivals) >= carrierHold:
 		k.id, k.rival = best, wire.NodeID{}
 	}
-	return k.id, true
+	return k.id
 }
 
 // reach is the round-trip time to a member and whether it can be reached.
@@ -176,10 +177,10 @@ func (c *Core) reach(now time.Time, id wire.NodeID) (time.Duration, bool) {
 
 // reviewGateways decides which gateway addresses this node answers for: of the nodes at a site that are alive, the one
 // with the smallest identifier does.
-func (c *Core) reviewGateways(now time.Time, advertised map[netip.Prefix][]member.Member) {
+func (c *Core) reviewGateways(now time.Time, local []netip.Prefix, advertised map[netip.Prefix][]member.Member) {
 	for _, gateway := range c.cfg.Gateways {
 		hold := false
-		for _, subnet := range c.localNetworks() {
+		for _, subnet := range local {
 			if !subnet.Contains(gateway) {
 				continue
 			}

@@ -370,15 +370,9 @@ func (n *Node) watchUnderlay(ctx context.Context) error {
 	}
 	return osnet.Watch(ctx, func() {
 		n.host.refresh()
-		addrs, ok := n.listUnderlay()
-		if !ok {
-			return
+		if addrs, ok := n.listUnderlay(); ok {
+			replace(n.underlay, addrs)
 		}
-		select {
-		case <-n.underlay: // an older list that nobody has taken yet
-		default:
-		}
-		n.underlay <- addrs
 	})
 }
 

@@ -238,7 +238,8 @@ func (c *Core) neighbors(now time.Time) []wire.Neighbor {
 	var list []wire.Neighbor
 	for _, id := range c.order {
 		q := c.peers[id]
-		if _, m := q.bestDirect(now); q.reachable() {
+		if q.reachable() {
+			_, m := q.bestDirect(now)
 			list = append(list, wire.Neighbor{ID: id, RTT: m.RTT, Loss: uint8(255 * min(max(m.LossOut, m.LossIn), 1))})
 		}
 	}
@@ -276,7 +277,7 @@ func (c *Core) passOn(now time.Time, q wire.RouteQuery, fanout int) {
 		if n.ID == q.Origin || n.ID == q.Target || slices.Contains(q.Trail, n.ID) || !relays(c.peers[n.ID].member) {
 			continue
 		}
-		c.sayDirect(now, c.peers[n.ID], wire.KindRouteQuery, body)
+		c.sayDirect(c.peers[n.ID], wire.KindRouteQuery, body)
 		fanout--
 	}
 }
@@ -314,7 +315,7 @@ func (c *Core) answerQuery(now time.Time, to wire.NodeID, q wire.RouteQuery) {
 	}
 	_, m := target.bestDirect(now)
 	reply := wire.RouteReply{Nonce: q.Nonce, Origin: q.Origin, Target: q.Target, Route: q.Trail, RTT: m.RTT}
-	c.sayDirect(now, back, wire.KindRouteReply, reply.Append(nil))
+	c.sayDirect(back, wire.KindRouteReply, reply.Append(nil))
 }
 
 // awaitWord probes a peer that an idle path may or may not reach any more, and keeps the query until it answers.
@@ -385,7 +386,7 @@ func (c *Core) routeReply(now time.Time, from *peer, r wire.RouteReply) {
 		back = r.Route[at-1]
 	}
 	if p := c.peers[back]; p != nil {
-		c.sayDirect(now, p, wire.KindRouteReply, r.Append(nil))
+		c.sayDirect(p, wire.KindRouteReply, r.Append(nil))
 	}
 }
 

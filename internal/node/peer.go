@@ -40,7 +40,6 @@ const (
 type peer struct {
 	id     wire.NodeID
 	member member.Member
-	since  time.Time  // of the contact
 	heard  time.Time  // when a fresh frame last came from it
 	picked bool       // by this node, as one of its contacts
 	beside probe.Rate // the least for its selected path: it stands beside a member that data flows to, or beside us
@@ -146,6 +145,14 @@ func (p *peer) remove(q *path) {
 func (p *peer) state(id wire.PathID) probe.State {
 	state, _, _ := p.prober.Link(id)
 	return state
+}
+
+// leastRate is that of a path over which nothing flows: who picked the other one probes it.
+func (p *peer) leastRate() probe.Rate {
+	if p.picked {
+		return probe.Idle
+	}
+	return probe.Quiet
 }
 
 // link is the direct path that serves best as a link to a neighbour: up before anything else, then the shortest

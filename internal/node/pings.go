@@ -53,7 +53,7 @@ func (c *Core) Ping(now time.Time, to wire.NodeID, via []wire.NodeID, chosen boo
 			r.any = true
 		}
 	case len(via) == 0:
-		q, _ = p.bestDirect(now)
+		q, _ = p.link()
 		if q == nil {
 			return 0, fmt.Errorf("%s: %w", c.name(to), ErrNoPath)
 		}

@@ -23,7 +23,7 @@ func (c *Core) circuited(now time.Time) (any bool) {
 		switch out := out.(type) {
 		case circuit.Send:
 			if p := c.peers[out.To]; p != nil {
-				c.sayDirect(now, p, out.Kind, out.Body)
+				c.sayDirect(p, out.Kind, out.Body)
 			}
 		case circuit.Opened:
 			c.circuitOpened(now, out)

@@ -27,12 +27,15 @@ func startSaver(dir *state.Dir, log *slog.Logger) *saver {
 }
 
 // save replaces what waits to be stored. Only the loop calls it.
-func (s *saver) save(items [][]byte) {
+func (s *saver) save(items [][]byte) { replace(s.latest, items) }
+
+// replace puts v in the place of what still waits in a channel of one element. Only one goroutine may send there.
+func replace[T any](latest chan T, v T) {
 	select {
-	case <-s.latest:
+	case <-latest:
 	default:
 	}
-	s.latest <- items
+	latest <- v
 }
 
 // close waits until everything is stored.

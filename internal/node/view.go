@@ -61,6 +61,14 @@ func addressesOf(m member.Member) (list control.List[netip.Addr]) {
 	return list
 }
 
+// whole are addresses as networks of one.
+func whole(addrs []netip.Addr) (list []netip.Prefix) {
+	for _, a := range addrs {
+		list = append(list, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return list
+}
+
 // viewPeers lists the other members by name.
 func (c *Core) viewPeers(now time.Time) (list []control.Peer) {
 	for _, m := range c.members.Members() {
