@@ -1,6 +1,7 @@
 package join
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -44,14 +45,8 @@ type Door struct {
 	set       *member.Set
 	registrar *member.Registrar
 	random    io.Reader
-	credits   map[member.TokenID]credit
+	credits   map[member.TokenID]member.Credit
 	passed    map[uint64]passed // by ticket
-}
-
-// credit is how many requests are looked into at once.
-type credit struct {
-	left float64
-	at   time.Time
 }
 
 // passed is a request that an admin was asked about.
@@ -67,7 +62,7 @@ type passed struct {
 func NewDoor(set *member.Set, registrar *member.Registrar, random io.Reader) *Door {
 	return &Door{
 		set: set, registrar: registrar, random: random,
-		credits: make(map[member.TokenID]credit), passed: make(map[uint64]passed),
+		credits: make(map[member.TokenID]member.Credit), passed: make(map[uint64]passed),
 	}
 }
 
@@ -128,7 +123,7 @@ func (d *Door) receive(now time.Time, back any, frame []byte, admins []wire.Node
 			return Answer{}, member.ErrSignature
 		}
 		if !d.registrar.May(now) {
-			return d.pass(now, back, r, body, admins)
+			return d.pass(now, back, i, r, body, admins)
 		}
 		reply, a.Learn = d.admit(now, i, who)
 	}
@@ -162,7 +157,7 @@ func (d *Door) reply(i *member.Invitation, part byte, requestNonce []byte, body 
 // record takes a newcomer's record and hands out this node's.
 func (d *Door) record(now time.Time, i *member.Invitation, raw []byte) (replyBody, []member.Item) {
 	r, err := d.set.Network().VerifyRecord(raw, nil, now)
-	own := d.set.Record(d.set.Certificate().Node)
+	own := d.set.Own()
 	if err != nil || r.Certificate.Token != i.ID || own == nil || !d.set.Stands(r.Certificate) {
 		return replyBody{Status: statusRecord}, nil
 	}
@@ -186,7 +181,9 @@ func (d *Door) another(index int) replyBody {
 }
 
 // pass asks an admin. Whoever made the invitation is asked first; a request that is repeated goes to the next one.
-func (d *Door) pass(now time.Time, back any, r request, body requestBody, admins []wire.NodeID) (Answer, error) {
+func (d *Door) pass(
+	now time.Time, back any, i *member.Invitation, r request, body requestBody, admins []wire.NodeID,
+) (Answer, error) {
 	admins = slices.DeleteFunc(slices.Clone(admins), func(id wire.NodeID) bool { return !d.set.IsAdmin(id) })
 	if len(admins) == 0 {
 		return Answer{}, ErrNoAdmin
@@ -202,15 +199,14 @@ func (d *Door) pass(now time.Time, back any, r request, body requestBody, admins
 	if len(d.passed) >= maxPassed {
 		return Answer{}, ErrTooMany
 	}
-	if by := d.set.Invitation(r.token).By; slices.Contains(admins, by) {
+	if by := i.By; slices.Contains(admins, by) {
 		admins = append([]wire.NodeID{by}, slices.DeleteFunc(admins, func(id wire.NodeID) bool { return id == by })...)
 	}
 	var b [8]byte
 	if _, err := io.ReadFull(d.random, b[:]); err != nil {
 		return Answer{}, fmt.Errorf("read random bytes: %w", err)
 	}
-	ticket := uint64(b[0])<<56 | uint64(b[1])<<48 | uint64(b[2])<<40 | uint64(b[3])<<32 |
-		uint64(b[4])<<24 | uint64(b[5])<<16 | uint64(b[6])<<8 | uint64(b[7])
+	ticket := binary.BigEndian.Uint64(b[:])
 	// Two tries with each, since the first one may be lost, and two admins that sign for one newcomer are one too many.
 	admin := admins[(tried/2)%len(admins)]
 	d.passed[ticket] = passed{
@@ -266,15 +262,9 @@ func (d *Door) afford(now time.Time, i *member.Invitation) bool {
 		if len(d.credits) >= maxKnocks {
 			clear(d.credits)
 		}
-		c = credit{left: burst, at: now}
+		c = member.Credit{Left: burst, At: now}
 	}
-	if since := now.Sub(c.at); since > 0 {
-		c.left, c.at = min(burst, c.left+since.Seconds()*float64(joinsASecond+i.Uses-1)), now
-	}
-	enough := c.left >= 1
-	if enough {
-		c.left--
-	}
+	enough := c.Take(now, float64(joinsASecond+i.Uses-1), burst, 1)
 	d.credits[i.ID] = c
 	return enough
 }

@@ -2,6 +2,7 @@ package member
 
 import (
 	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -138,9 +139,6 @@ func blockOf(prefix netip.Prefix, id wire.NodeID) (netip.Addr, bool) {
 	sum := hash("overlayd block v1", id[:])
 	block := 1 + (uint32(sum[0])<<16|uint32(sum[1])<<8|uint32(sum[2]))%(blocks-1)
 	a := prefix.Addr().As4()
-	offset := block << blockBits
-	for at := range a {
-		a[at] |= byte(offset >> (8 * (3 - at)))
-	}
+	binary.BigEndian.PutUint32(a[:], binary.BigEndian.Uint32(a[:])|block<<blockBits)
 	return netip.AddrFrom4(a).Next(), true
 }

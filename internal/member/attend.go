@@ -51,7 +51,7 @@ func (g *Registrar) Attend(now time.Time, since map[wire.NodeID]time.Time) []Ite
 		if mend && !g.mend(&changed, given) {
 			continue
 		}
-		if more, err := g.reissue(now, changed, validityOf(c)); err == nil {
+		if more, err := g.reissue(now, changed); err == nil {
 			items = append(items, more...)
 			delete(since, id)
 		}

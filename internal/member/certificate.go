@@ -219,8 +219,7 @@ func (a Authority) May(now time.Time) bool {
 	if a.Root != nil {
 		return true
 	}
-	return !a.Admin.IsZero() && a.Own != nil && a.Own.Issuer.IsZero() && a.Own.Capabilities.Has(Admin) &&
-		a.Own.ValidAt(now)
+	return !a.Admin.IsZero() && a.Own != nil && a.Own.rootMadeAdmin() && a.Own.ValidAt(now)
 }
 
 // Issue signs a certificate for what want says: keys, name, IPv4, capabilities, subnets, NotBefore, NotAfter (brought

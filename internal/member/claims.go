@@ -1,6 +1,7 @@
 package member
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -118,12 +119,7 @@ func (s *Set) Conflicts() []Conflict {
 
 // holders are the nodes that have a certificate in force, sorted, whether they have come or not.
 func (s *Set) holders() []wire.NodeID {
-	list := make([]wire.NodeID, 0, len(s.inForce))
-	for id := range s.inForce {
-		list = append(list, id)
-	}
-	slices.SortFunc(list, wire.NodeID.Compare)
-	return list
+	return slices.SortedFunc(maps.Keys(s.inForce), wire.NodeID.Compare)
 }
 
 func insert(list []*Certificate, c *Certificate) []*Certificate {

@@ -40,17 +40,16 @@ type exchange struct {
 	sessions  []session     // in the order of their beginning; at most one a neighbour
 	news      []news        // to be pushed at the end of the step
 	adverts   map[place]bool
-	advertAt  time.Time // if adverts is not empty
-	roundAt   time.Time // zero: never met anybody
-	doubts    bool      // the round at roundAt was brought forward
-	paces     map[wire.NodeID]pace
+	advertAt  time.Time              // if adverts is not empty
+	roundAt   time.Time              // zero: never met anybody
+	doubts    bool                   // the round at roundAt was brought forward
+	paces     map[wire.NodeID]Credit // for how many more records of a node may be spread
 }
 
 // neighbor holds what bounds the work that a neighbour can cause.
 type neighbor struct {
 	chosen    bool // this node picked it: others may have come in a crowd
-	credit    float64
-	at        time.Time
+	credit    Credit
 	differAt  time.Time // when its word that it knows something else is heeded again
 	differGap time.Duration
 }
@@ -63,12 +62,6 @@ type session struct {
 	known uint32 // what the peer said that it knows; zero: nothing
 }
 
-// pace is how many more records of one node may be spread.
-type pace struct {
-	left float64
-	at   time.Time
-}
-
 // news is an item to be pushed, not back to whom it came from.
 type news struct {
 	item *item
@@ -76,7 +69,7 @@ type news struct {
 }
 
 func newExchange() exchange {
-	return exchange{neighbors: make(map[wire.NodeID]*neighbor), adverts: make(map[place]bool), paces: make(map[wire.NodeID]pace)}
+	return exchange{neighbors: make(map[wire.NodeID]*neighbor), adverts: make(map[place]bool), paces: make(map[wire.NodeID]Credit)}
 }
 
 // met adds a neighbour, and an exchange with it.
@@ -89,7 +82,7 @@ func (s *Set) met(now time.Time, peer wire.NodeID, chosen bool) error {
 	}
 	x := &s.sync
 	if x.neighbors[peer] == nil {
-		x.neighbors[peer] = &neighbor{credit: creditMax, at: now}
+		x.neighbors[peer] = &neighbor{credit: Credit{creditMax, now}}
 		at, _ := slices.BinarySearchFunc(x.order, peer, wire.NodeID.Compare)
 		x.order = slices.Insert(x.order, at, peer)
 	}
@@ -156,18 +149,7 @@ func (x *exchange) forget(peer wire.NodeID) {
 // afford takes cost from the peer's credit; false if it has not so much. Who is no neighbour has none.
 func (x *exchange) afford(now time.Time, peer wire.NodeID, cost float64) bool {
 	n := x.neighbors[peer]
-	if n == nil {
-		return false
-	}
-	if d := now.Sub(n.at); d > 0 {
-		n.credit = min(creditMax, n.credit+d.Seconds()*creditRate)
-		n.at = now
-	}
-	if n.credit < cost {
-		return false
-	}
-	n.credit -= cost
-	return true
+	return n != nil && n.credit.Take(now, creditRate, creditMax, cost)
 }
 
 // paced reports whether another record of a node is to be spread at once. One that signs them faster than a node does
@@ -175,15 +157,9 @@ func (x *exchange) afford(now time.Time, peer wire.NodeID, cost float64) bool {
 func (x *exchange) paced(now time.Time, id wire.NodeID) bool {
 	p, known := x.paces[id]
 	if !known {
-		p = pace{left: paceBurst, at: now}
+		p = Credit{paceBurst, now}
 	}
-	if d := now.Sub(p.at); d > 0 {
-		p.left, p.at = min(paceBurst, p.left+d.Seconds()/publishEvery.Seconds()), now
-	}
-	within := p.left >= 1
-	if within {
-		p.left--
-	}
+	within := p.Take(now, 1/publishEvery.Seconds(), paceBurst, 1)
 	x.paces[id] = p
 	return within
 }

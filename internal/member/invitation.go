@@ -51,7 +51,6 @@ type Invitation struct {
 	By        wire.NodeID // zero: the root
 
 	payload []byte
-	raw     []byte
 }
 
 type invitationPayload struct {
@@ -107,7 +106,7 @@ func parseInvitation(raw []byte) (*Invitation, envelope, invitationPayload, erro
 	i := &Invitation{
 		Lock: Lock{ID: TokenID(p.ID), Key: [32]byte(p.Key), Public: [32]byte(p.Public)}, Name: p.Name, Uses: p.Uses,
 		Expiry: time.Unix(p.Expiry, 0), Subnets: subnets, Cancelled: p.Cancelled, Sequence: p.Sequence,
-		payload: e.Payload, raw: raw,
+		payload: e.Payload,
 	}
 	if len(p.By) > 0 {
 		c, _, _, err := parseCertificate(p.By)

@@ -165,11 +165,9 @@ func (n *Network) verified(h header, raw []byte, known *Certificate) (*item, err
 	case KindCertificate:
 		it.certificate, err = n.checkCertificate(raw)
 	case KindVerdict:
-		it.verdict, err = remembered(n.memory.verdictsOf(), raw, func() (*Verdict, error) { return n.VerifyVerdict(raw) })
+		it.verdict, err = n.VerifyVerdict(raw)
 	case KindInvitation:
-		it.invitation, err = remembered(n.memory.invitationsOf(), raw, func() (*Invitation, error) {
-			return n.VerifyInvitation(raw)
-		})
+		it.invitation, err = n.VerifyInvitation(raw)
 	case KindSettings:
 		if it.settings, err = ParseNetwork(raw); err == nil && (it.settings.ID != n.ID || it.settings.Prefix != n.Prefix) {
 			err = fmt.Errorf("settings: %w", ErrForeign)

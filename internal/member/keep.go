@@ -1,6 +1,7 @@
 package member
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -136,26 +137,15 @@ func (s *Set) discard(it *item) {
 	}
 }
 
-// exile keeps a record or certificate of a node that is out.
+// exile keeps an item aside if it is a record or certificate: the node that it is of is out, and may be taken back.
 func (s *Set) exile(it *item) {
+	if it.kind != KindRecord && it.kind != KindCertificate {
+		return
+	}
 	p := place{it.kind, it.id}
 	switch old := s.exiles[p]; {
 	case old == nil && len(s.exiles) < maxExiles, old != nil && it.newer(old.header):
 		s.exiles[p] = it
-	}
-}
-
-// exileStored is exile for what was kept aside before a restart.
-func (s *Set) exileStored(in Item) {
-	if in.Kind != KindRecord && in.Kind != KindCertificate {
-		return
-	}
-	h, err := s.network.peek(in.Kind, in.Raw)
-	if err != nil {
-		return
-	}
-	if it, err := s.network.verify(h, in.Raw, nil); err == nil {
-		s.exile(it)
 	}
 }
 
@@ -188,15 +178,10 @@ func (s *Set) expire(now time.Time) {
 }
 
 func sortedPlaces[V any](m map[place]V) []place {
-	list := make([]place, 0, len(m))
-	for p := range m {
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b place) int {
+	return slices.SortedFunc(maps.Keys(m), func(a, b place) int {
 		if a.kind != b.kind {
 			return slices.Index(kinds[:], a.kind) - slices.Index(kinds[:], b.kind)
 		}
 		return a.id.Compare(b.id)
 	})
-	return list
 }

@@ -1,7 +1,6 @@
 package member
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,9 +22,8 @@ func (s *Set) load(now time.Time, stored [][]byte) {
 	}
 	sortItems(items)
 	for _, it := range items {
-		if _, err := s.learn(now, it, wire.NodeID{}, false); errors.Is(err, ErrRevoked) || errors.Is(err, ErrIssuer) {
-			s.exileStored(it)
-		} // else it has expired, or the store is from another network: it can be learned again
+		// One that is not believed was kept aside, has expired, or is from another network: it can be learned again.
+		_, _ = s.learn(now, it, wire.NodeID{}, false)
 	}
 	s.judge(now)
 	s.dirty = false
@@ -85,7 +83,13 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 	if err := s.timely(now, it); err != nil {
 		return false, err
 	}
-	if err := cmp.Or(s.admissible(it), s.share(it, old)); err != nil {
+	if err := s.admissible(it); err != nil {
+		if s.loading {
+			s.exile(it) // as it was when this was stored
+		}
+		return false, err
+	}
+	if err := s.share(it, old); err != nil {
 		return false, err
 	}
 	if it.kind == KindCertificate && !s.needed(it.certificate) {

@@ -3,19 +3,16 @@ package member
 // memory keeps what was parsed and verified, by the bytes that it came from. A simulation of a thousand sets would
 // verify everything a thousand times; a node has no use for it. What is kept is immutable, and belongs to one goroutine.
 type memory struct {
-	heads       map[string]header
-	records     map[string]*Record
-	certs       map[string]*Certificate
-	verdicts    map[string]*Verdict
-	invitations map[string]*Invitation
-	items       map[Kind]map[string]*item
+	heads   map[string]header
+	records map[string]*Record
+	certs   map[string]*Certificate
+	items   map[Kind]map[string]*item
 }
 
 // Remember makes all sets of this network share what one of them has verified. For simulations in one goroutine.
 func (n *Network) Remember() {
 	n.memory = &memory{
 		heads: make(map[string]header), records: make(map[string]*Record), certs: make(map[string]*Certificate),
-		verdicts: make(map[string]*Verdict), invitations: make(map[string]*Invitation),
 		items: make(map[Kind]map[string]*item),
 	}
 	for _, kind := range kinds {
@@ -28,20 +25,6 @@ func (m *memory) certificates() map[string]*Certificate {
 		return nil
 	}
 	return m.certs
-}
-
-func (m *memory) verdictsOf() map[string]*Verdict {
-	if m == nil {
-		return nil
-	}
-	return m.verdicts
-}
-
-func (m *memory) invitationsOf() map[string]*Invitation {
-	if m == nil {
-		return nil
-	}
-	return m.invitations
 }
 
 // remembered is the value that known has for raw, or else what find makes of it. Without known nothing is kept.

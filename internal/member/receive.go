@@ -109,7 +109,7 @@ func (s *Set) Pleas() (bodies [][]byte) {
 	for _, it := range items {
 		list = append(list, Item{Kind: KindVerdict, Raw: it.raw})
 	}
-	if own := s.Record(s.self); own != nil {
+	if own := s.Own(); own != nil {
 		list = slices.Insert(list, min(1, len(list)), Item{Kind: KindRecord, Raw: own.raw})
 	}
 	for _, part := range pack(list, maxItems, func(i Item) int { return len(i.Raw) + 5 }) {

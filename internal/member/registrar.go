@@ -98,20 +98,13 @@ func (g *Registrar) Invite(now time.Time, lock Lock, o Offer) ([]Item, error) {
 		return nil, err
 	}
 	key, cert := g.signer()
-	if g.set.shares[place{KindInvitation, nodeIDOf(cert)}] >= MaxInvitations {
+	by, _ := nodeOf(cert)
+	if g.set.shares[place{KindInvitation, by}] >= MaxInvitations {
 		return nil, ErrManyTokens
 	}
 	return []Item{signInvitation(g.set.network, key, cert, Invitation{
 		Lock: lock, Name: o.Name, Uses: uses, Expiry: now.Add(o.TTL), Subnets: o.Subnets, Sequence: micros(now),
 	})}, nil
-}
-
-// nodeIDOf is who a certificate is for; zero for none.
-func nodeIDOf(c *Certificate) wire.NodeID {
-	if c == nil {
-		return wire.NodeID{}
-	}
-	return c.Node
 }
 
 func validSubnets(list []netip.Prefix) error {
@@ -180,7 +173,7 @@ func (g *Registrar) Withdraw(now time.Time, target wire.NodeID) ([]Item, error) 
 	}
 	ordinary := *g.set.certificate(target)
 	ordinary.Capabilities &^= Admin
-	more, err := g.reissue(now, ordinary, Validity)
+	more, err := g.reissue(now, ordinary)
 	return append(items, more...), err
 }
 
@@ -214,12 +207,17 @@ func (g *Registrar) broughtBy(admin wire.NodeID) (list []wire.NodeID) {
 
 // rule signs a verdict that is newer than all others on the node.
 func (g *Registrar) rule(now time.Time, target wire.NodeID, rank Rank, stay []wire.NodeID) ([]Item, error) {
+	key, cert := g.signer()
+	return signVerdict(g.set.network, key, cert, target, rank, g.after(now, target), stay)
+}
+
+// after is a sequence that is later than those of all verdicts on the node.
+func (g *Registrar) after(now time.Time, target wire.NodeID) uint64 {
 	sequence := micros(now)
 	for _, v := range g.set.on(target) {
 		sequence = max(sequence, v.Sequence+1)
 	}
-	key, cert := g.signer()
-	return signVerdict(g.set.network, key, cert, target, rank, sequence, stay)
+	return sequence
 }
 
 // Reinstate takes a node back that is out. It needs the root key.
@@ -254,7 +252,7 @@ func (g *Registrar) Grant(now time.Time, target wire.NodeID) ([]Item, error) {
 	}
 	admin := *c
 	admin.Capabilities |= Admin
-	more, err := g.reissue(now, admin, AdminValidity)
+	more, err := g.reissue(now, admin)
 	return append(items, more...), err
 }
 
@@ -281,7 +279,7 @@ func (g *Registrar) SetSubnet(now time.Time, target wire.NodeID, subnet netip.Pr
 	if err := validSubnets(changed.Subnets); err != nil {
 		return nil, err
 	}
-	return g.reissue(now, changed, validityOf(c))
+	return g.reissue(now, changed)
 }
 
 // Rename gives the network another name. It needs the root key.
@@ -299,23 +297,16 @@ func (g *Registrar) Rename(now time.Time, name string) ([]Item, error) {
 // Leave is this node's own verdict that it is out.
 func (g *Registrar) Leave(now time.Time) ([]Item, error) {
 	self := g.set.self
-	sequence := micros(now)
-	for _, v := range g.set.on(self) {
-		sequence = max(sequence, v.Sequence+1)
-	}
 	var stay []wire.NodeID
 	if g.set.cert.rootMadeAdmin() {
 		stay = g.broughtBy(self)
 	}
-	return signVerdict(g.set.network, g.id.signing, g.set.cert, self, Out, sequence, stay)
+	return signVerdict(g.set.network, g.id.signing, g.set.cert, self, Out, g.after(now, self), stay)
 }
 
-// reissue signs a certificate anew that replaces the node's present one.
-func (g *Registrar) reissue(now time.Time, c Certificate, validity time.Duration) ([]Item, error) {
-	if before := g.set.certificate(c.Node); before != nil {
-		c.Serial = before.Serial
-	}
-	c.Serial, c.NotAfter = max(micros(now), c.Serial+1), now.Add(validity)
+// reissue signs a node's present certificate anew, as it was changed.
+func (g *Registrar) reissue(now time.Time, c Certificate) ([]Item, error) {
+	c.Serial, c.NotAfter = max(micros(now), c.Serial+1), now.Add(validityOf(&c))
 	issued, err := g.authority().Issue(c, now)
 	if err != nil {
 		return nil, err

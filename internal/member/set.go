@@ -64,11 +64,9 @@ func NewSet(n *Network, id Identity, cert *Certificate, random *rand.Rand) *Set 
 	for _, kind := range kinds {
 		s.shelves[kind] = newShelf()
 	}
-	if h, err := n.peek(KindSettings, n.raw); err == nil {
-		it := newItem(h, n.raw)
-		it.settings = n
-		s.shelves[KindSettings].put(it)
-	}
+	settings := newItem(header{KindSettings, wire.NodeID{}, n.Sequence, n.payload}, n.raw)
+	settings.settings = n
+	s.shelves[KindSettings].put(settings)
 	return s
 }
 

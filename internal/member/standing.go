@@ -177,9 +177,7 @@ func (s *Set) judge(now time.Time) {
 				}
 				s.discard(it)
 				again = again || kind == KindVerdict
-				if kind == KindRecord || kind == KindCertificate {
-					s.exile(it)
-				}
+				s.exile(it)
 			}
 		}
 	}

@@ -57,8 +57,7 @@ type Verdict struct {
 
 	signedBy *Certificate // of the signer; nil: the root
 
-	payload []byte
-	raw     []byte
+	raw []byte
 }
 
 type verdictPayload struct {
@@ -94,29 +93,29 @@ func verdictID(signer, target wire.NodeID, part int) wire.NodeID {
 	return wire.NodeID(hash("overlayd verdict id v1", signer[:], target[:], []byte{byte(part)})[:16])
 }
 
-// parseVerdict reads a verdict without believing it, and the signer's certificate, unread.
-func parseVerdict(raw []byte) (*Verdict, envelope, []byte, error) {
+// parseVerdict reads a verdict without believing it.
+func parseVerdict(raw []byte) (*Verdict, envelope, verdictPayload, error) {
+	var p verdictPayload
 	e, err := open(raw, MaxItemLen)
 	if err != nil {
-		return nil, e, nil, err
+		return nil, e, p, err
 	}
-	var p verdictPayload
 	if err := Decode(e.Payload, MaxItemLen, &p); err != nil {
-		return nil, e, nil, err
+		return nil, e, p, err
 	}
 	if len(p.Network) != 16 || len(p.Target) != 16 || p.Rank < Out || p.Rank > AsAdmin ||
 		p.Sequence == 0 || p.Sequence > maxSequence || p.Parts < 1 || p.Parts > maxVerdictParts ||
 		p.Part < 0 || p.Part >= p.Parts || len(p.Keeps)%keepLen != 0 {
-		return nil, e, nil, fmt.Errorf("%w: verdict", ErrMalformed)
+		return nil, e, p, fmt.Errorf("%w: verdict", ErrMalformed)
 	}
 	v := &Verdict{
 		Target: wire.NodeID(p.Target), Rank: p.Rank, Sequence: p.Sequence, Part: p.Part, Parts: p.Parts,
-		keeps: p.Keeps, payload: e.Payload, raw: raw,
+		keeps: p.Keeps, raw: raw,
 	}
 	if len(p.Signer) > 0 {
 		c, _, _, err := parseCertificate(p.Signer)
 		if err != nil {
-			return nil, e, nil, fmt.Errorf("signer: %w", err)
+			return nil, e, p, fmt.Errorf("signer: %w", err)
 		}
 		v.Signer = c.Node
 		v.until = v.Time().Add(leftFor)
@@ -127,24 +126,23 @@ func parseVerdict(raw []byte) (*Verdict, envelope, []byte, error) {
 	if !v.Left() {
 		v.until = v.Time().Add(verdictFor)
 	}
-	return v, e, p.Signer, nil
+	return v, e, p, nil
 }
 
 // VerifyVerdict reads a verdict and believes it only if it is signed by the root, by somebody whom the root made an
 // admin, or, if it puts its target out, by the target. Whether the signer has lost its rights since, the Set knows. The
 // time does not matter: a verdict outlives the certificate of its signer.
 func (n *Network) VerifyVerdict(raw []byte) (*Verdict, error) {
-	v, e, signer, err := parseVerdict(raw)
+	v, e, p, err := parseVerdict(raw)
 	if err != nil {
 		return nil, fmt.Errorf("verdict: %w", err)
 	}
-	var p verdictPayload
-	if err := Decode(e.Payload, MaxItemLen, &p); err != nil || wire.NetworkID(p.Network) != n.ID {
+	if wire.NetworkID(p.Network) != n.ID {
 		return nil, fmt.Errorf("verdict: %w", ErrForeign)
 	}
 	key := n.Root
-	if len(signer) > 0 {
-		c, err := n.checkCertificate(signer)
+	if len(p.Signer) > 0 {
+		c, err := n.checkCertificate(p.Signer)
 		if err != nil {
 			return nil, fmt.Errorf("verdict: signer: %w", err)
 		}
