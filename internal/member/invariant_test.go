@@ -1,6 +1,7 @@
 package member
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 
@@ -18,6 +19,9 @@ func (w *world) consistent(s *Set) {
 			sum ^= it.mark
 			if it.kind != kind || it.id != id {
 				w.Fatalf("an item of kind %d in the place of %d", it.kind, kind)
+			}
+			if stored, err := ParseStored(it.stored); err != nil || stored.Kind != kind || !bytes.Equal(stored.Raw, it.raw) {
+				w.Fatalf("an item of kind %d is stored as %x: %v", kind, it.stored, err)
 			}
 			if kind == KindVerdict || kind == KindInvitation {
 				shares[place{kind, it.charged()}]++

@@ -55,8 +55,8 @@ func (s *Set) fallBack(now time.Time) {
 	if c == nil || s.believes(s.cert) || !s.believes(c) || !c.ValidAt(now) || s.out(s.self) {
 		return
 	}
-	h := header{KindCertificate, s.self, c.Serial, c.payload}
-	it := &item{header: h, raw: c.raw, mark: h.mark(), certificate: c}
+	it := newItem(header{KindCertificate, s.self, c.Serial, c.payload}, c.raw)
+	it.certificate = c
 	s.put(it)
 	s.touch(now)
 	s.sync.spread(it, s.self, true)
