@@ -24,7 +24,7 @@ func TestLossPenalty(t *testing.T) {
 func TestBalancedTermsAddUp(t *testing.T) {
 	p := *path(1, 40*ms, cambridge, francisco)
 	p.Deviation, p.LossOutLow = 2*ms, .02
-	c := Balanced().Cost(p)
+	c := Balanced().Rank(nil, Request{Paths: []Path{p}})[0].Cost
 	sum := 0.
 	for _, term := range c.Terms {
 		sum += term.Value

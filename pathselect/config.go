@@ -8,11 +8,17 @@ type Config struct {
 	MinGain time.Duration // and at least: 3 ms
 
 	HoldMin, HoldMax time.Duration // how long it must have been better: between 1 s and 1.5 s
+	SlowMargin       float64       // part of the cost that suffices if it was saved on the average for long: 0.04
+	SlowGain         time.Duration // and at least: 1 ms
+	SlowAfter        time.Duration // how long that is: 30 s
+
 	LossMin, LossMax time.Duration // the same where the selected path loses much: between 300 ms and 500 ms
 	HeavyLoss        float64       // what "much" is: surely more than 0.05
 
 	MinSamples int // of each of the two paths: 5
 	Fresh      int // samples of the better one since it became so: 5, or 3 where the selected path loses much
+
+	TroubleFor time.Duration // how long trouble near an end counts as such after its last sign: 10 s
 
 	DampHold     time.Duration // how long a path that died must have been up again, after one death: 2 s
 	DampLoss     time.Duration // how long a path that was left for loss must have been clean: 10 s
@@ -29,6 +35,9 @@ func (c Config) withDefaults() Config {
 	set(&c.MinGain, 3*time.Millisecond)
 	set(&c.HoldMin, time.Second)
 	set(&c.HoldMax, 3*c.HoldMin/2)
+	set(&c.SlowGain, time.Millisecond)
+	set(&c.SlowAfter, 30*time.Second)
+	set(&c.TroubleFor, 10*time.Second)
 	set(&c.LossMin, 300*time.Millisecond)
 	set(&c.LossMax, 5*c.LossMin/3)
 	set(&c.DampHold, 2*time.Second)
@@ -37,6 +46,9 @@ func (c Config) withDefaults() Config {
 	set(&c.DampHalfLife, 5*time.Minute)
 	if c.Margin <= 0 {
 		c.Margin = 0.1
+	}
+	if c.SlowMargin <= 0 {
+		c.SlowMargin = 0.04
 	}
 	if c.HeavyLoss <= 0 {
 		c.HeavyLoss = 0.05

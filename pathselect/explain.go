@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"overlayd/internal/wire"
 )
 
 // Role is the part that a path plays in the selection.
@@ -44,11 +46,11 @@ func (s *Selector) Explain() []Explained {
 	selected := s.find(s.told.Selected)
 	out := make([]Explained, 0, len(s.list))
 	for _, c := range s.list {
-		e := Explained{Path: c.Path, Cost: s.algo.Cost(c.Path), Why: s.why(c, selected)}
+		e := Explained{Path: c.Path, Cost: c.priced, Why: s.why(c, selected)}
 		switch {
 		case c == selected:
 			e.Role = CarriesData
-		case c.ID == s.told.Duplicate:
+		case slices.Contains(s.told.Copies[:wire.Critical], c.ID):
 			e.Role = CarriesCopies
 		case slices.Contains(s.told.Standbys, c.ID):
 			e.Role = StandsBy
@@ -67,6 +69,8 @@ func (s *Selector) why(c, selected *candidate) string {
 		return "never answered"
 	case c.State == Dead || c.State == Suspect:
 		return c.State.String() + detail(c.Why)
+	case c.bar != "" && (selected == nil || selected.bar == ""):
+		return c.bar
 	case selected == nil:
 		return "not considered yet"
 	}
@@ -90,12 +94,14 @@ func (s *Selector) why(c, selected *candidate) string {
 func (s *Selector) dearer(c, selected *candidate) string {
 	switch diff := c.cost - selected.cost; {
 	case diff > 0:
-		return fmt.Sprintf("costs %.1f ms more", diff)
+		return fmt.Sprintf("costs %.1f ms more; must cost %.1f ms less to be chosen", diff,
+			diff+s.margin(c, selected, selected.cost))
 	case c.latest > selected.latest:
 		return fmt.Sprintf("costs %.1f ms less, but not lately", -diff)
 	default:
-		need := max(s.cfg.Margin*selected.cost, millis(s.cfg.MinGain))
-		return fmt.Sprintf("costs %.1f ms less; %.1f ms needed to move", -diff, need)
+		return fmt.Sprintf("costs %.1f ms less; %.1f ms needed to move, or %.1f ms on the average of %.0f s",
+			-diff, s.margin(c, selected, selected.cost),
+			max(s.cfg.SlowMargin*selected.cost, millis(s.cfg.SlowGain)), s.cfg.SlowAfter.Seconds())
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 
 // play feeds paths made of bytes and returns what came out, checking at every step what must always hold.
 func play(t *testing.T, b []byte) (all []Output) {
-	s := New(Config{}, Balanced(), rand.New(rand.NewPCG(1, 2)))
+	s := New(Config{}, Balanced(), wire.DefaultTraffic, rand.New(rand.NewPCG(1, 2)))
 	next := func() byte {
 		if len(b) == 0 {
 			return 0
@@ -70,8 +70,8 @@ func checkSelection(t *testing.T, s *Selector) {
 	case sel.Selected != 0 && at != Up && at != Suspect && works:
 		t.Fatalf("path %d is selected, which is %s, although another works", sel.Selected, at)
 	}
-	if sel.Duplicate != 0 && (sel.Duplicate == sel.Selected || state[sel.Duplicate] != Up) {
-		t.Fatalf("copies go to path %d, %s", sel.Duplicate, state[sel.Duplicate])
+	if sel.Copies[wire.DefaultTraffic] != 0 && (sel.Copies[wire.DefaultTraffic] == sel.Selected || state[sel.Copies[wire.DefaultTraffic]] != Up) {
+		t.Fatalf("copies go to path %d, %s", sel.Copies[wire.DefaultTraffic], state[sel.Copies[wire.DefaultTraffic]])
 	}
 	if len(sel.Standbys) > maxStandbys {
 		t.Fatalf("standbys %v", sel.Standbys)

@@ -1,41 +1,126 @@
 package pathselect
 
 import (
+	"math"
 	"time"
 )
+
+// claim is that a path is better than the selected one.
+type claim struct {
+	since         time.Time // zero: there is none
+	samples       int       // of the path at that time
+	hold, lossFor time.Duration
+}
+
+// edge is by how much a path was cheaper than the selected one on the average of some time: gains too small to be told
+// from noise at once are seen in it.
+type edge struct {
+	since, at time.Time // zero: there is nothing to compare yet
+	gain      float64   // part of the selected path's cost, smoothed exponentially
+}
+
+// edgeMemory is the time constant of an edge.
+const edgeMemory = 15 * time.Second
+
+// weigh compares all paths with the selected one, in the smoothed figures.
+func (s *Selector) weigh() {
+	selected := s.find(s.current.Selected)
+	if selected == nil || selected.State != Up || selected.cost <= 0 {
+		return
+	}
+	for _, c := range s.list {
+		if c == selected || c.State != Up {
+			c.edge = edge{}
+			continue
+		}
+		gain := 1 - c.cost/selected.cost
+		if c.edge.since.IsZero() {
+			c.edge = edge{since: s.now, at: s.now, gain: min(gain, 0)}
+			continue
+		}
+		weight := 1 - math.Exp(-float64(s.now.Sub(c.edge.at))/float64(edgeMemory))
+		c.edge.gain += weight * (gain - c.edge.gain)
+		c.edge.at = s.now
+	}
+}
 
 // improve keeps the claims of paths that are better than the selected one, and returns the cheapest whose claim is
 // proven.
 func (s *Selector) improve(selected *candidate) *candidate {
 	var best *candidate
 	for _, c := range s.list {
-		if c == selected || c.State != Up || !s.better(c, selected) {
+		if c == selected || c.State != Up || c.hard || !s.better(c, selected) {
 			c.claim = claim{}
+			if c != selected && s.edged(c, selected) && (best == nil || c.cost < best.cost) {
+				best = c
+			}
 			continue
 		}
 		if c.claim.since.IsZero() || c.Samples < c.claim.samples {
-			c.claim = claim{
-				since: s.now, samples: c.Samples,
-				hold: s.between(s.cfg.HoldMin, s.cfg.HoldMax), lossFor: s.between(s.cfg.LossMin, s.cfg.LossMax),
-			}
+			c.claim = s.claimOf(c, selected)
 		}
-		if selected.State == Up && s.proven(c, selected) && (best == nil || c.cost < best.cost) {
+		if s.proven(c, selected) && (best == nil || s.before(c, best)) {
 			best = c
 		}
 	}
 	return best
 }
 
-// better reports whether c is cheaper than the selected path in smoothed and in latest figures, by the margins; the
-// direct path needs none over a relayed one.
-func (s *Selector) better(c, selected *candidate) bool {
-	gain := func(cost float64) float64 {
-		if c.Direct() && !selected.Direct() {
-			return 0
-		}
-		return max(s.cfg.Margin*cost, millis(s.cfg.MinGain))
+// before orders proven claims.
+func (s *Selector) before(a, b *candidate) bool {
+	if (a.bar != "") != (b.bar != "") {
+		return b.bar != ""
 	}
-	return c.cost+gain(selected.cost) <= selected.cost && c.latest+gain(selected.latest) <= selected.latest
+	return a.cost < b.cost
+}
+
+// claimOf begins a claim. Where only the load of relays speaks for a path, many nodes see the same at the same time: so
+// each of them waits for another time, of which the longest is ten times the shortest, and looks again.
+func (s *Selector) claimOf(c, selected *candidate) claim {
+	long := s.cfg.HoldMax
+	if s.lighter(c, selected) {
+		long = loadHold * s.cfg.HoldMax
+	}
+	return claim{
+		since: s.now, samples: c.Samples,
+		hold: s.between(s.cfg.HoldMin, long), lossFor: s.between(s.cfg.LossMin, s.cfg.LossMax),
+	}
+}
+
+const loadHold = 10
+
+// lighter reports whether a path is better for the load of its relays only.
+func (s *Selector) lighter(c, selected *candidate) bool {
+	mine, theirs := c.cost-loadCost(c.Load), selected.cost-loadCost(selected.Load)
+	return selected.bar == "" && mine+s.margin(c, selected, theirs) > theirs
+}
+
+// margin is what a path must save of a cost.
+func (s *Selector) margin(c, selected *candidate, cost float64) float64 {
+	if c.Direct() && !selected.Direct() {
+		return 0
+	}
+	return max(s.cfg.Margin*cost, millis(s.cfg.MinGain))
+}
+
+// better reports whether c is cheaper than the selected path in smoothed and in latest figures, by the margins; the
+// direct path needs none over a relayed one. What is barred is never better than what is not.
+func (s *Selector) better(c, selected *candidate) bool {
+	if (c.bar != "") != (selected.bar != "") {
+		return selected.bar != ""
+	}
+	return c.cost+s.margin(c, selected, selected.cost) <= selected.cost &&
+		c.latest+s.margin(c, selected, selected.latest) <= selected.latest
+}
+
+// edged reports whether c was cheaper than the selected path by little, but for long.
+func (s *Selector) edged(c, selected *candidate) bool {
+	if c.State != Up || selected.State != Up || c.bar != selected.bar || c.edge.since.IsZero() ||
+		c.Samples < s.cfg.MinSamples || c.damp.left(s.now, &s.cfg) > 0 || s.lighter(c, selected) && c.Load > selected.Load/2 {
+		return false
+	}
+	return s.now.Sub(c.edge.since) >= s.cfg.SlowAfter && c.edge.gain >= s.cfg.SlowMargin &&
+		c.edge.gain*selected.cost >= millis(s.cfg.SlowGain) && c.cost < selected.cost
 }
 
 // heavy reports whether the selected path loses much, and c by far not as much.
@@ -43,8 +128,12 @@ func (s *Selector) heavy(c, selected *candidate) bool {
 	return selected.LossOutLow >= s.cfg.HeavyLoss && c.LossOutLow <= selected.LossOutLow/2
 }
 
-// proven reports whether a claim has lasted long enough and rests on enough samples, young ones in particular.
+// proven reports whether a claim has lasted long enough and rests on enough samples, young ones in particular. A path
+// that is barred is left as soon as another one has shown that it works.
 func (s *Selector) proven(c, selected *candidate) bool {
+	if selected.bar != "" && c.bar == "" {
+		return c.Samples >= validated
+	}
 	hold, fresh := c.claim.hold, s.cfg.Fresh
 	if s.heavy(c, selected) {
 		hold, fresh = c.claim.lossFor, min(freshLossy, s.cfg.Fresh)
@@ -57,7 +146,8 @@ func (s *Selector) proven(c, selected *candidate) bool {
 		s.wake(due)
 		return false
 	}
-	return c.Samples >= s.cfg.MinSamples && selected.Samples >= s.cfg.MinSamples && c.Samples-c.claim.samples >= fresh
+	return selected.State == Up && c.Samples >= s.cfg.MinSamples && selected.Samples >= s.cfg.MinSamples &&
+		c.Samples-c.claim.samples >= fresh
 }
 
 // wake asks for a Tick at a time to come.
@@ -72,12 +162,18 @@ func (s *Selector) improvement(selected, next *candidate) Reason {
 	r := Reason{Code: Faster, From: chosen(selected), To: chosen(next)}
 	lossGain := lossPenalty(selected.LossOutLow) - lossPenalty(next.LossOutLow)
 	switch {
-	case s.heavy(next, selected) || lossGain > millis(selected.RTT-next.RTT):
+	case selected.bar != "" && next.bar == "":
+		r.Code, r.Detail = Barred, selected.bar
+	case s.heavy(next, selected) || lossGain > max(millis(selected.RTT-next.RTT), 0) && lossGain > 0:
 		r.Code = Cleaner
 		selected.damp.fail(s.now, s.cfg.DampLoss, &s.cfg)
 		selected.damp.lossy = true
+	case s.lighter(next, selected):
+		r.Code = Lighter
 	case next.Direct() && next.RTT >= selected.RTT:
 		r.Code = AsGood
+	case next.RTT >= selected.RTT:
+		r.Code = Cheaper
 	}
 	return r
 }
@@ -92,7 +188,7 @@ func (s *Selector) dropClaims() {
 func (s *Selector) trial() *candidate {
 	var best *candidate
 	for _, c := range s.list {
-		if !c.claim.since.IsZero() && (best == nil || c.cost < best.cost) {
+		if !c.claim.since.IsZero() && (best == nil || s.before(c, best)) {
 			best = c
 		}
 	}

@@ -44,12 +44,20 @@ type Path struct {
 	RecentRTT time.Duration // median of the last few samples
 	Deviation time.Duration // smoothed
 	MinRTT    time.Duration // windowed minimum
+	P95RTT    time.Duration // windowed 95th percentile
 
 	LossOut       float64
 	LossOutLow    float64 // what LossOut surely exceeds
 	LossRecent    float64 // LossOut of about the last second
 	LossRecentLow float64 // what LossRecent surely exceeds
 	LossProbes    int     // sample size of LossOut
+
+	LastLoss time.Time // when a loss, or an answer that is overdue, was last seen; zero: never
+	Rate     float64   // at which data was delivered while data waited, in bytes a second; zero: not known
+
+	Uplink     Uplink  // of this node, that the path leaves by; empty if it has but one
+	Load       float64 // of the busiest relay, 0 to 1, as that relay says
+	Quarantine string  // why a relay of it is in quarantine; empty if none is
 }
 
 // Direct reports whether the path has no relays.
@@ -64,20 +72,4 @@ func (p *Path) raw() Path {
 	}
 	r.LossOutLow = max(r.LossRecentLow, min(r.LossRecent, r.LossOutLow))
 	return r
-}
-
-// shared is how many things that may fail two paths have in common: relays, or that both are direct.
-func shared(a, b *Path) int {
-	if a.Direct() && b.Direct() {
-		return 1
-	}
-	n := 0
-	for _, x := range a.Via {
-		for _, y := range b.Via {
-			if x == y {
-				n++
-			}
-		}
-	}
-	return n
 }

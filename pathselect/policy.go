@@ -58,9 +58,32 @@ func (p *Policy) bar(path *Path) string {
 	return ""
 }
 
+// hard reports whether a path is not even used if no other works.
+func (p *Policy) hard(path *Path) bool { return p != nil && p.Strict && p.bar(path) != "" }
+
 func (p *Policy) why(otherwise string) string {
 	if p.Why != "" {
 		return p.Why
 	}
 	return otherwise
+}
+
+// price adds what the policy makes a path cost or save.
+func (p *Policy) price(path *Path, c *Cost) {
+	if p == nil {
+		return
+	}
+	avoid, prefer, price := 0.0, 0.0, p.Uplinks[path.Uplink]
+	for _, id := range path.Via {
+		price += p.Relays[id]
+		if slices.Contains(p.Avoid, id) {
+			avoid += AvoidCost
+		}
+		if slices.Contains(p.Prefer, id) {
+			prefer = PreferGain
+		}
+	}
+	c.add("avoided", avoid)
+	c.add("price", max(price, -c.Total))
+	c.add("preferred", -min(prefer, c.Total))
 }

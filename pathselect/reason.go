@@ -21,13 +21,17 @@ const (
 	Cleaner                 // cheaper by its loss
 	AsGood                  // direct, and no dearer than the relayed path before
 	NothingElse             // selected although it does not work, as no path does
+	Barred                  // the path before is against a wish, or a relay of it is in quarantine
+	Lighter                 // cheaper, as its relays are less loaded
+	Cheaper                 // cheaper for other reasons, such as a wish
+	CutOff                  // none is selected: those that work are strictly barred
 )
 
 // Reason says why a path is the selected one. From is the path before it, To the one that was selected.
 type Reason struct {
 	Code     Code
 	From, To Chosen
-	Detail   string // of From: why it died
+	Detail   string // of From: why it died, or is barred
 }
 
 // Chosen is a path as it was when a choice was made.
@@ -36,6 +40,7 @@ type Chosen struct {
 	Via  []wire.NodeID
 	RTT  time.Duration
 	Loss float64 // 0 to 1
+	Cost float64 // ms
 }
 
 // String is the reason with short identifiers in the place of names.
@@ -59,6 +64,14 @@ func (r Reason) Text(name func(wire.NodeID) string) string {
 		return fmt.Sprintf("%s %s, no worse than %s %s", to, inMillis(r.To.RTT), from, inMillis(r.From.RTT))
 	case NothingElse:
 		return "no path works: " + from + " dead" + detail(r.Detail)
+	case Barred:
+		return to + " instead of " + from + detail(r.Detail)
+	case Lighter:
+		return fmt.Sprintf("%s: the relays of %s are more loaded", to, from)
+	case Cheaper:
+		return fmt.Sprintf("%s costs %.1f ms instead of %.1f ms %s", to, r.To.Cost, r.From.Cost, from)
+	case CutOff:
+		return "no allowed path works, and the wish is strict" + detail(r.Detail)
 	default:
 		return "no path has answered yet"
 	}

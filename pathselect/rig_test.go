@@ -30,7 +30,7 @@ type rig struct {
 }
 
 func newRig(t testing.TB, paths ...*Path) *rig {
-	return &rig{t: t, s: New(Config{}, Balanced(), rand.New(rand.NewPCG(1, 2))), paths: paths}
+	return &rig{t: t, s: New(Config{}, Balanced(), wire.DefaultTraffic, rand.New(rand.NewPCG(1, 2))), paths: paths}
 }
 
 // path is one that has been up for long.
@@ -63,7 +63,7 @@ func (r *rig) update() {
 	for _, p := range r.paths {
 		list = append(list, *p)
 	}
-	r.step(Update{list})
+	r.step(Update{Paths: list})
 }
 
 // run shows the paths until a time, ten times a second, each with a new sample; and ticks when it is due.

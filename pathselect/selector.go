@@ -23,12 +23,22 @@ type Input interface{ input() }
 type (
 	// Update brings all paths to the peer as they are measured now: after every change of a state, and several times
 	// a second while the peer is active. The Selector keeps the slices Via.
-	Update struct{ Paths []Path }
+	Update struct {
+		Paths []Path
+		// Trouble says that paths to other peers are in trouble as well, so that it is near this node.
+		Trouble bool
+	}
+	// Wish brings another policy: nil for none.
+	Wish struct{ Policy *Policy }
+	// Use brings another algorithm.
+	Use struct{ Algorithm Algorithm }
 	// Tick is due when NextDeadline has passed.
 	Tick struct{}
 )
 
 func (Update) input() {}
+func (Wish) input()   {}
+func (Use) input()    {}
 func (Tick) input()   {}
 
 // Output is what Drain gives.
@@ -41,29 +51,42 @@ func (Select) output() {}
 
 // Selection is which path carries data, and which ones are ready.
 type Selection struct {
-	Selected  wire.PathID   // carries data; zero while no path ever worked
-	Duplicate wire.PathID   // is to carry a copy of it, as far as the budget allows; or zero
-	Trial     wire.PathID   // about to become the selected one: to be probed as often; or zero
-	Standbys  []wire.PathID // at most two that would take over, the first one first
-	Reason    Reason        // of Selected
-	Since     time.Time     // of Selected
-	Switches  int           // changes from one path to another so far
+	Selected wire.PathID   // carries data; zero while no path ever worked
+	Trial    wire.PathID   // about to become the selected one: to be probed as often; or zero
+	Standbys []wire.PathID // at most two that would take over, the first one first
+	Apart    wire.PathID   // of those that are up, shares least with the selected one; or zero
+	Reason   Reason        // of Selected
+	Since    time.Time     // of Selected
+	Switches int           // changes from one path to another so far
+
+	// Copies are the paths that are to carry copies of what is sent on Selected, for each class of traffic, as far as
+	// the budget allows; or zero.
+	Copies [wire.TrafficClasses]wire.PathID
+}
+
+// Carries reports whether a path carries data or copies of any class but the critical one, of which there may be none.
+func (s *Selection) Carries(id wire.PathID) bool {
+	return id != 0 && (id == s.Selected || id == s.Copies[wire.DefaultTraffic] || id == s.Copies[wire.Interactive])
 }
 
 // Equal reports whether two selections are the same.
 func (s *Selection) Equal(o *Selection) bool {
-	return s.Selected == o.Selected && s.Duplicate == o.Duplicate && s.Trial == o.Trial && s.Since.Equal(o.Since) &&
+	return s.Selected == o.Selected && s.Copies == o.Copies && s.Trial == o.Trial && s.Apart == o.Apart && s.Since.Equal(o.Since) &&
 		s.Switches == o.Switches && s.Reason.Code == o.Reason.Code && slices.Equal(s.Standbys, o.Standbys)
 }
 
 // Selector chooses among the paths to one peer. It is a pure state machine.
 type Selector struct {
-	cfg  Config
-	algo Algorithm
-	rng  *rand.Rand
+	cfg    Config
+	algo   Algorithm
+	class  wire.TrafficClass // that the algorithm is asked for
+	policy *Policy
+	rng    *rand.Rand
 
 	now      time.Time
 	list     []*candidate // by ID
+	ranked   []Ranked     // scratch
+	trouble  time.Time    // until when there is trouble near an end
 	current  Selection
 	told     Selection
 	deadline time.Time // zero: none
@@ -73,21 +96,23 @@ type Selector struct {
 // candidate is a path and what is remembered of it.
 type candidate struct {
 	Path
+	priced       Cost    // of the smoothed figures
 	cost, latest float64 // of the smoothed and of the latest figures
+	bar          string  // why it is used only if no other works
+	hard         bool    // it is not even used then
 	damp         damping
 	claim        claim
+	edge         edge
+	joint        map[wire.PathID]joint
+	counted      time.Time // the latest loss that joint knows of
 }
 
-// claim is that a path is better than the selected one.
-type claim struct {
-	since         time.Time // zero: there is none
-	samples       int       // of the path at that time
-	hold, lossFor time.Duration
-}
+// works reports whether a path may carry data.
+func (c *candidate) works() bool { return (c.State == Up || c.State == Suspect) && !c.hard }
 
-// New is a Selector without paths; rng is the source of all randomness.
-func New(cfg Config, algo Algorithm, rng *rand.Rand) *Selector {
-	return &Selector{cfg: cfg.withDefaults(), algo: algo, rng: rng}
+// New is a Selector without paths for a class of traffic, or for all; rng is the source of all randomness.
+func New(cfg Config, algo Algorithm, class wire.TrafficClass, rng *rand.Rand) *Selector {
+	return &Selector{cfg: cfg.withDefaults(), algo: algo, class: class, rng: rng}
 }
 
 // Step takes one input at a time that must not run backwards.
@@ -100,6 +125,16 @@ func (s *Selector) Step(now time.Time, in Input) error {
 		if err := s.update(in.Paths); err != nil {
 			return err
 		}
+		if in.Trouble {
+			s.trouble = s.now.Add(s.cfg.TroubleFor)
+		}
+	case Wish:
+		s.policy = in.Policy
+		s.rank()
+	case Use:
+		s.algo = in.Algorithm
+		s.dropClaims()
+		s.rank()
 	case Tick:
 	default:
 		return fmt.Errorf("%w: %T", ErrInput, in)
@@ -145,6 +180,17 @@ func (s *Selector) update(paths []Path) error {
 	}
 	before := s.find(s.current.Selected)
 	s.list = list
+	for _, c := range list {
+		if !c.LastLoss.IsZero() && s.now.Sub(c.LastLoss) < jointWithin && c.LastLoss != c.counted {
+			c.counted = c.LastLoss
+			s.lostNow(c)
+		}
+	}
+	if s.troubled() {
+		s.trouble = s.now.Add(s.cfg.TroubleFor)
+	}
+	s.rank()
+	s.weigh()
 	if before != nil && s.find(before.ID) == nil {
 		s.lose(before)
 	}
@@ -164,9 +210,30 @@ func (s *Selector) observe(c *candidate, p *Path) {
 	case c.damp.lossy && p.LossOutLow > 0:
 		c.damp.steady = s.now
 	}
-	raw := p.raw()
-	c.cost = s.algo.Cost(c.Path).Total
-	c.latest = s.algo.Cost(raw).Total
+}
+
+// rank asks the algorithm for the costs of all paths, by their smoothed and by their latest figures.
+func (s *Selector) rank() {
+	paths := make([]Path, len(s.list))
+	for i, c := range s.list {
+		paths[i] = c.Path
+	}
+	r := Request{Paths: paths, Class: s.class, Policy: s.policy}
+	s.ranked = s.algo.Rank(s.ranked[:0], r)
+	for _, at := range s.ranked {
+		if c := s.find(at.ID); c != nil {
+			c.priced, c.cost, c.bar, c.hard = at.Cost, at.Cost.Total, at.Bar, at.Hard
+		}
+	}
+	for i := range paths {
+		paths[i] = paths[i].raw()
+	}
+	s.ranked = s.algo.Rank(s.ranked[:0], r)
+	for _, at := range s.ranked {
+		if c := s.find(at.ID); c != nil {
+			c.latest = at.Cost.Total
+		}
+	}
 }
 
 func (s *Selector) find(id wire.PathID) *candidate {
@@ -190,7 +257,7 @@ func (s *Selector) lose(gone *candidate) {
 func (s *Selector) evaluate() {
 	s.deadline = time.Time{}
 	selected := s.find(s.current.Selected)
-	if selected == nil || selected.State == Dead || selected.State == Unknown {
+	if selected == nil || !selected.works() {
 		selected = s.failOver(selected)
 	} else if next := s.improve(selected); next != nil {
 		s.move(next, s.improvement(selected, next))
@@ -201,7 +268,8 @@ func (s *Selector) evaluate() {
 		s.current.Trial = trial.ID
 	}
 	s.current.Standbys = s.standbys(selected)
-	s.current.Duplicate = s.duplicate(selected)
+	s.current.Apart = s.apart(selected)
+	s.current.Copies = s.copies(selected)
 	if !s.current.Equal(&s.told) {
 		s.told = s.current
 		s.out = append(s.out, Select{s.current})
@@ -211,7 +279,12 @@ func (s *Selector) evaluate() {
 // failOver finds the best path that works in the place of one that does not, and returns the selected one.
 func (s *Selector) failOver(failed *candidate) *candidate {
 	s.dropClaims()
-	best := s.best(func(c *candidate) bool { return c != failed && (c.State == Up || c.State == Suspect) }, failed)
+	best := s.spread(func(c *candidate) bool { return c != failed && c.works() }, failed)
+	if best == nil && failed != nil && failed.hard {
+		s.current.Reason = Reason{Code: CutOff, From: chosen(failed), Detail: failed.bar}
+		s.current.Selected, s.current.Since = 0, s.now
+		return nil
+	}
 	if best == nil {
 		if failed != nil && s.current.Reason.Code != NothingElse {
 			s.current.Reason = Reason{Code: NothingElse, From: chosen(failed), To: chosen(failed), Detail: failed.Why}
@@ -219,7 +292,9 @@ func (s *Selector) failOver(failed *candidate) *candidate {
 		return failed
 	}
 	r := Reason{Code: First, To: chosen(best)}
-	if failed != nil {
+	if failed != nil && failed.hard && failed.State != Dead {
+		r = Reason{Code: Barred, From: chosen(failed), To: chosen(best), Detail: failed.bar}
+	} else if failed != nil {
 		r = Reason{Code: Died, From: chosen(failed), To: chosen(best), Detail: failed.Why}
 	} else if s.current.Reason.Code == Removed {
 		r = s.current.Reason
@@ -236,11 +311,14 @@ func (s *Selector) move(to *candidate, r Reason) {
 	}
 	s.current.Selected, s.current.Reason, s.current.Since = to.ID, r, s.now
 	s.dropClaims()
+	for _, c := range s.list {
+		c.edge = edge{}
+	}
 }
 
 func chosen(c *candidate) Chosen {
 	if c == nil {
 		return Chosen{}
 	}
-	return Chosen{ID: c.ID, Via: c.Via, RTT: c.RTT, Loss: c.LossOut}
+	return Chosen{ID: c.ID, Via: c.Via, RTT: c.RTT, Loss: c.LossOut, Cost: c.cost}
 }

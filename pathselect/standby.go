@@ -3,6 +3,7 @@ package pathselect
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"overlayd/internal/wire"
 )
@@ -13,6 +14,9 @@ const lossyStandby = 0.05
 // grade orders paths that might take over by how much they are to be trusted; lower is better.
 func (s *Selector) grade(c *candidate) int {
 	g := 0
+	if c.bar != "" {
+		g += 16
+	}
 	if c.State != Up {
 		g += 8
 	}
@@ -41,11 +45,38 @@ func (s *Selector) best(want func(*candidate) bool, replaced *candidate) *candid
 }
 
 func (s *Selector) order(a, b, replaced *candidate) int {
+	return cmp.Or(s.trust(a, b, replaced), cmp.Compare(a.cost, b.cost), cmp.Compare(a.ID, b.ID))
+}
+
+// trust orders by what comes before the cost.
+func (s *Selector) trust(a, b, replaced *candidate) int {
 	var overlap int
 	if replaced != nil {
-		overlap = cmp.Compare(shared(&a.Path, &replaced.Path), shared(&b.Path, &replaced.Path))
+		overlap = cmp.Compare(s.overlap(a, replaced), s.overlap(b, replaced))
 	}
-	return cmp.Or(cmp.Compare(s.grade(a), s.grade(b)), overlap, cmp.Compare(a.cost, b.cost), cmp.Compare(a.ID, b.ID))
+	return cmp.Or(cmp.Compare(s.grade(a), s.grade(b)), overlap)
+}
+
+// spread is best, or at random one of those that are as good but for less than the margins: many nodes that lose their
+// paths at once must not all meet at one relay. The less loaded ones are drawn more often. A direct path is not given up
+// for that.
+func (s *Selector) spread(want func(*candidate) bool, replaced *candidate) *candidate {
+	best := s.best(want, replaced)
+	if best == nil || best.Direct() {
+		return best
+	}
+	total, picked := 0.0, best
+	for _, c := range s.list {
+		if !want(c) || c.Direct() || s.trust(c, best, replaced) != 0 || c.cost > best.cost+s.margin(c, best, best.cost) {
+			continue
+		}
+		weight := 1 - min(c.Load, fullestLoad)
+		total += weight
+		if s.rng.Float64()*total < weight {
+			picked = c
+		}
+	}
+	return picked
 }
 
 // standbys picks up to two paths that would take over: trusted, disjoint from the selected one and from each other,
@@ -78,14 +109,14 @@ func (s *Selector) standbys(selected *candidate) []wire.PathID {
 }
 
 func (s *Selector) mayStandBy(c *candidate) bool {
-	return c.State == Up || c.State == Suspect && slices.Contains(s.current.Standbys, c.ID)
+	return !c.hard && (c.State == Up || c.State == Suspect && slices.Contains(s.current.Standbys, c.ID))
 }
 
 func (s *Selector) standbyOrder(a, b, selected *candidate, picked []*candidate) int {
 	overlap := func(c *candidate) int {
-		n := shared(&c.Path, &selected.Path)
+		n := s.overlap(c, selected)
 		for _, p := range picked {
-			n += shared(&c.Path, &p.Path)
+			n += s.overlap(c, p)
 		}
 		return n
 	}
@@ -102,24 +133,93 @@ func (s *Selector) standbyOrder(a, b, selected *candidate, picked []*candidate) 
 	)
 }
 
+// apart is, of the paths that are up, the one that shares least with the selected one. It stays until another one
+// shares less, or it is not to be trusted any more.
+func (s *Selector) apart(selected *candidate) wire.PathID {
+	if selected == nil {
+		return 0
+	}
+	better := func(a, b *candidate) int {
+		return cmp.Or(
+			cmp.Compare(s.grade(a), s.grade(b)), cmp.Compare(s.overlap(a, selected), s.overlap(b, selected)),
+			s.staying(a, b), cmp.Compare(a.cost, b.cost), cmp.Compare(a.ID, b.ID),
+		)
+	}
+	var best *candidate
+	for _, c := range s.list {
+		if s.copyable(c, selected) && (best == nil || better(c, best) < 0) {
+			best = c
+		}
+	}
+	if best == nil {
+		return 0
+	}
+	return best.ID
+}
+
+// staying orders by what is ready: the paths that stand by are measured often, and the one in use need not change.
+func (s *Selector) staying(a, b *candidate) int {
+	idle := func(c *candidate) bool { return !slices.Contains(s.current.Standbys, c.ID) }
+	return cmp.Or(compareBool(idle(a), idle(b)), compareBool(a.ID != s.current.Apart, b.ID != s.current.Apart))
+}
+
+// copyable reports whether a path may carry copies of what is sent on the selected one: a wish binds copies too.
+func (s *Selector) copyable(c, selected *candidate) bool {
+	return c != selected && c.State == Up && !c.hard && (c.bar == "" || selected.bar != "")
+}
+
+// copies are the paths that carry copies for each class of traffic.
+func (s *Selector) copies(selected *candidate) (to [wire.TrafficClasses]wire.PathID) {
+	to[wire.DefaultTraffic] = s.duplicate(selected)
+	to[wire.Interactive] = to[wire.DefaultTraffic]
+	to[wire.Critical] = s.current.Apart
+	if to[wire.Interactive] == 0 && s.now.Before(s.trouble) {
+		to[wire.Interactive] = s.current.Apart
+		s.wake(s.trouble)
+	}
+	return to
+}
+
+// troubled reports whether there are signs of trouble near an end: two paths or more, without a relay in common, fail or
+// lose packets at once.
+func (s *Selector) troubled() bool {
+	var signs []*candidate
+	for _, c := range s.list {
+		gone := c.State == Dead && !c.Since.IsZero() && s.now.Sub(c.Since) < troubleRecent
+		if !gone && c.State != Suspect && !(c.State == Up && c.LossRecentLow > 0) {
+			continue
+		}
+		for _, other := range signs {
+			if shared(&c.Path, &other.Path) == 0 {
+				return true
+			}
+		}
+		signs = append(signs, c)
+	}
+	return false
+}
+
+// troubleRecent is how long the death of a path is a sign.
+const troubleRecent = 3 * time.Second
+
 // duplicate is the path that carries copies: the best one that is up while the selected one is suspect; and while
 // that loses much, the one that is about to replace it. Copies are cheaper than the doubt.
 func (s *Selector) duplicate(selected *candidate) wire.PathID {
 	if selected == nil {
 		return 0
 	}
-	if trial := s.find(s.current.Trial); trial != nil && s.heavy(trial, selected) {
+	if trial := s.find(s.current.Trial); trial != nil && s.heavy(trial, selected) && s.copyable(trial, selected) {
 		return trial.ID
 	}
 	if selected.State != Suspect {
 		return 0
 	}
 	for _, id := range s.current.Standbys {
-		if c := s.find(id); c.State == Up {
+		if c := s.find(id); s.copyable(c, selected) {
 			return id
 		}
 	}
-	if c := s.best(func(c *candidate) bool { return c != selected && c.State == Up }, selected); c != nil {
+	if c := s.best(func(c *candidate) bool { return s.copyable(c, selected) }, selected); c != nil {
 		return c.ID
 	}
 	return 0

@@ -2,7 +2,6 @@ package node
 
 import (
 	"math"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	"overlayd/internal/member"
 	"overlayd/internal/wire"
 	"overlayd/nat"
-	"overlayd/pathselect"
 	"overlayd/probe"
 	"overlayd/tunnel/fwd"
 )
@@ -94,10 +92,10 @@ func (c *Core) dropGuest(now time.Time) bool {
 func (c *Core) meet(now time.Time, m member.Member) *peer {
 	p := &peer{
 		id: m.ID, paths: make(map[wire.PathID]*path), place: notInAgenda, member: m, heard: now,
-		frames:   bucket{rate: framesASecond, depth: framesAtOnce},
-		prober:   probe.New(c.cfg.Probe, c.Stamp, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
-		selector: pathselect.New(c.cfg.Select, c.cfg.Algorithm, rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64()))),
-		budget:   fwd.NewBudget(copyRate, copyBurst),
+		frames:  bucket{rate: framesASecond, depth: framesAtOnce},
+		prober:  probe.New(c.cfg.Probe, c.Stamp, c.rng()),
+		choices: c.choicesFor(m.ID),
+		budget:  fwd.NewBudget(copyRate, copyBurst),
 	}
 	c.peers[m.ID] = p
 	at, _ := slices.BinarySearchFunc(c.order, m.ID, wire.NodeID.Compare)

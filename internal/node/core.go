@@ -52,10 +52,12 @@ type CoreConfig struct {
 	Labels      map[string]string
 	Probe       probe.Config
 	Select      pathselect.Config
-	Algorithm   pathselect.Algorithm
-	Seed        [32]byte     // of schedules and choices
-	Secret      io.Reader    // nonces and labels: a cryptographic source in production
-	Keys        *seal.Memory // shared by the cores of a simulation; nil in production
+	Algorithm   pathselect.Algorithm                       // nil: balanced
+	Algorithms  map[wire.TrafficClass]pathselect.Algorithm // for classes of traffic that are to have another one
+	Shadow      pathselect.Algorithm                       // runs beside Algorithm, and moves nothing; nil: none
+	Seed        [32]byte                                   // of schedules and choices
+	Secret      io.Reader                                  // nonces and labels: a cryptographic source in production
+	Keys        *seal.Memory                               // shared by the cores of a simulation; nil in production
 }
 
 // Contact is where a member was reached in an earlier run.
@@ -69,6 +71,7 @@ type Core struct {
 	cfg    CoreConfig
 	self   wire.NodeID
 	origin time.Time
+	now    time.Time // of the present step
 	random *rand.Rand
 
 	box       *seal.Box
@@ -91,6 +94,7 @@ type Core struct {
 	order    []wire.NodeID         // of peers, sorted
 	picked   int                   // of them
 	agenda   agenda
+	trouble  trouble
 	touched  []*peer
 	relaying map[wire.CircuitID]*relayed
 	ceiling  *fwd.Budget   // of all that is relayed; nil: none
@@ -134,7 +138,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		box.Share(cfg.Keys)
 	}
 	c := &Core{
-		cfg: cfg, self: self, origin: now, random: random, box: box,
+		cfg: cfg, self: self, origin: now, now: now, random: random, box: box,
 		members:     member.NewSet(cfg.Network, cfg.Identity, cfg.Certificate, random),
 		circuits:    circuit.New(self, circuit.DefaultConfig(), rand.New(readerSource{cfg.Secret})),
 		gatherer:    nat.NewGatherer(gathererConfig()),
@@ -191,6 +195,7 @@ func (c *Core) timeOf(s wire.Stamp) time.Time { return c.origin.Add(time.Duratio
 
 // Step takes one input at the time now, which never goes back.
 func (c *Core) Step(now time.Time, in Input) error {
+	c.now = now
 	switch in := in.(type) {
 	case Datagram:
 		c.datagram(now, in)
@@ -290,7 +295,9 @@ func (c *Core) tick(now time.Time) {
 	for p := c.agenda.first(); p != nil && !p.due.After(now); p = c.agenda.first() {
 		c.agenda.remove(p)
 		c.step(p.prober.Step(now, probe.Tick{}))
-		c.step(p.selector.Step(now, pathselect.Tick{}))
+		for _, ch := range p.choices.list {
+			c.step(ch.selector.Step(now, pathselect.Tick{}))
+		}
 		if p.use.level != idle && !p.use.nextCheck.After(now) {
 			c.checkUse(now, p)
 		}
@@ -352,8 +359,10 @@ func (c *Core) dueOf(p *peer) time.Time {
 	if t, ok := p.prober.NextDeadline(); ok {
 		due = earlier(due, t)
 	}
-	if t, ok := p.selector.NextDeadline(); ok {
-		due = earlier(due, t)
+	for _, ch := range p.choices.list {
+		if t, ok := ch.selector.NextDeadline(); ok {
+			due = earlier(due, t)
+		}
 	}
 	if !p.relays.due.IsZero() {
 		due = earlier(due, p.relays.due)

@@ -111,6 +111,7 @@ type Switched struct {
 	Peer   string
 	Via    []string // empty: direct
 	Path   wire.PathID
+	Class  string // of traffic, if the choice is for that alone
 	Reason string
 }
 

@@ -2,13 +2,11 @@ package node
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"overlayd/internal/circuit"
 	"overlayd/internal/wire"
 	"overlayd/nat"
-	"overlayd/pathselect"
 	"overlayd/probe"
 	"overlayd/tunnel/fwd"
 )
@@ -144,6 +142,13 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 		Peer: c.name(p.id), Via: c.names(q.via), Endpoint: q.fwd.Hop.Addr.String(),
 		From: out.From.String(), To: out.To.String(), Why: out.Why,
 	})
+	if (out.To == probe.Suspect || out.To == probe.Dead) && p.use.level == active && q.id == p.route().Selected {
+		by := q.firstHop
+		if q.direct() {
+			by = p.id
+		}
+		c.trouble.note(now, by)
+	}
 	p.outdated = true
 	c.outdate(p)
 	c.networksChanged = c.networksChanged || c.advertisers[p.id]
@@ -175,87 +180,6 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 		p.relays.due = now // look for more ways at once
 		if first := c.peers[q.firstHop]; first != nil {
 			c.probeDirect(now, first) // it may be the first hop that is broken
-		}
-	}
-}
-
-// choose lets the selector see the latest measurements and carries out what it decides.
-func (c *Core) choose(now time.Time, p *peer) (any bool) {
-	if p.outdated {
-		p.outdated = false
-		c.step(p.selector.Step(now, pathselect.Update{Paths: c.measured(now, p)}))
-	}
-	c.selectOut = p.selector.Drain(c.selectOut[:0])
-	for _, out := range c.selectOut {
-		sel, ok := out.(pathselect.Select)
-		if !ok {
-			continue
-		}
-		any = true
-		before := p.route.Selected
-		p.route = sel.Selection
-		c.networksChanged = true
-		c.outdate(p)
-		if q := p.paths[p.route.Selected]; q != nil && before != p.route.Selected {
-			c.emit(Switched{
-				Peer: c.name(p.id), Via: c.names(q.via), Path: q.id,
-				Reason: p.route.Reason.Text(c.name),
-			})
-		}
-		c.setRates(now, p)
-	}
-	return any
-}
-
-// measured is what the selector needs of the prober's measurements.
-func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
-	list := make([]pathselect.Path, 0, len(p.paths))
-	for _, q := range p.sorted() {
-		m, ok := p.prober.Measure(q.id, now)
-		if !ok {
-			continue
-		}
-		list = append(list, pathselect.Path{
-			ID: q.id, Via: q.via, State: selectState(m.State), Since: m.Since, Why: m.Why, Samples: m.Samples,
-			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT,
-			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossProbes: m.LossOutProbes,
-			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow,
-		})
-	}
-	return list
-}
-
-func selectState(s probe.State) pathselect.State {
-	switch s {
-	case probe.Up:
-		return pathselect.Up
-	case probe.Suspect:
-		return pathselect.Suspect
-	case probe.Dead:
-		return pathselect.Dead
-	default:
-		return pathselect.Unknown
-	}
-}
-
-// setRates makes every path cost what its use deserves (D8).
-func (c *Core) setRates(now time.Time, p *peer) {
-	for _, q := range p.sorted() {
-		rate := p.leastRate()
-		switch {
-		case p.use.level == active && (q.id == p.route.Selected || q.id == p.route.Trial):
-			rate = probe.Selected
-		case p.use.level == active && (q.id == p.route.Duplicate || slices.Contains(p.route.Standbys, q.id)):
-			rate = probe.Standby
-		case p.use.level == active, p.use.level == recent && q.id == p.route.Selected:
-			rate = probe.Recent
-		}
-		if q.id == p.route.Selected {
-			rate = max(rate, p.beside)
-		}
-		if rate != q.rate {
-			q.rate = rate
-			c.step(p.prober.Step(now, probe.SetRate{ID: q.id, Rate: rate}))
 		}
 	}
 }

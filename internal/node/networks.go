@@ -164,7 +164,7 @@ func (c *Core) reach(now time.Time, id wire.NodeID) (time.Duration, bool) {
 	if p == nil {
 		return 0, false
 	}
-	m, ok := p.prober.Measure(p.route.Selected, now)
+	m, ok := p.prober.Measure(p.route().Selected, now)
 	if !ok || m.State != probe.Suspect {
 		return m.RTT, ok && m.State == probe.Up
 	}

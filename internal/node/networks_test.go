@@ -28,7 +28,7 @@ func (k *crowd) reached(o *other, rtt time.Duration) {
 	k.Helper()
 	p := k.core.contact(k.now, o.id.ID())
 	p.prober = probe.New(probe.Config{}, k.core.Stamp, k.core.random)
-	p.route = pathselect.Selection{}
+	p.choices.list[0].route = pathselect.Selection{}
 	if rtt == 0 {
 		return
 	}
@@ -43,7 +43,7 @@ func (k *crowd) reached(o *other, rtt time.Duration) {
 			}))
 		}
 	}
-	p.route.Selected = 1
+	p.choices.list[0].route.Selected = 1
 }
 
 // carrier is who carries packets to the network, by a fresh look.

@@ -46,14 +46,13 @@ type peer struct {
 	frames bucket     // that it may send
 
 	prober   *probe.Prober
-	selector *pathselect.Selector
+	choices  choices
 	paths    map[wire.PathID]*path
 	list     []*path // the same, by number
 	lastPath wire.PathID
 	budget   *fwd.Budget
 	entry    *entry // in the last forwarding table
 	stale    bool   // it is out of date
-	route    pathselect.Selection
 
 	use     usage
 	meeting meeting
@@ -62,7 +61,7 @@ type peer struct {
 	due      time.Time // agenda
 	place    int
 	touched  bool
-	outdated bool // the selector has not seen the latest measurements
+	outdated bool // the selectors have not seen the latest measurements
 }
 
 // usage is when data last flowed to or from the peer.
@@ -115,6 +114,9 @@ func (p *path) packets() uint64 {
 func (p *path) bytes() uint64 {
 	return p.fwd.Counters.TxBytes.Load() + p.fwd.Counters.RxBytes.Load()
 }
+
+// route is the selection for the default class of traffic.
+func (p *peer) route() *pathselect.Selection { return &p.choices.list[0].route }
 
 // answered reports whether data has been sent to the peer.
 func (p *peer) answered() bool {
@@ -205,7 +207,7 @@ func (p *peer) reachable() bool {
 
 // speakingPath is the path for control messages: the selected one, or else any that may work. Nil if there is none.
 func (p *peer) speakingPath() *path {
-	if q := p.paths[p.route.Selected]; q != nil && p.state(q.id) == probe.Up {
+	if q := p.paths[p.route().Selected]; q != nil && p.state(q.id) == probe.Up {
 		return q
 	}
 	var best *path

@@ -156,16 +156,11 @@ func (c *Core) inUse(now time.Time, p *peer, q *path) bool {
 	if p.use.level == idle {
 		return false
 	}
-	if q.id == p.route.Selected {
+	if p.choices.carries(q.id) {
 		return true
 	}
 	if p.use.level == recent {
 		return false
 	}
-	for _, id := range p.route.Standbys {
-		if id == q.id {
-			return true
-		}
-	}
-	return p.relays.wants(q.via) && p.byVia(q.via) == q
+	return p.choices.standby(q.id) || p.relays.wants(q.via) && p.byVia(q.via) == q
 }

@@ -146,9 +146,9 @@ func (c *Core) makeEntry(now time.Time, p *peer) *entry {
 			candidates = append(candidates, q.fwd)
 		}
 		switch q.id {
-		case p.route.Selected:
+		case p.route().Selected:
 			route.Primary = q.fwd
-		case p.route.Duplicate:
+		case p.route().Copies[wire.DefaultTraffic]:
 			route.Duplicate = q.fwd
 		}
 	}

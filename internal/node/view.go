@@ -101,7 +101,7 @@ func (c *Core) viewContact(now time.Time, p *peer, v *control.Peer) {
 
 // peerState is the state of the selected path, or dead.
 func (c *Core) peerState(now time.Time, p *peer) control.State {
-	if m, ok := p.prober.Measure(p.route.Selected, now); ok {
+	if m, ok := p.prober.Measure(p.route().Selected, now); ok {
 		return viewState(m.State)
 	}
 	return control.StateDead
@@ -145,22 +145,22 @@ func (c *Core) viewPathsTo(now time.Time, id wire.NodeID) control.PeerPaths {
 func (c *Core) viewPaths(now time.Time, p *peer) control.PeerPaths {
 	v := control.PeerPaths{
 		Peer: c.name(p.id), Addresses: addressesOf(p.member), State: c.peerState(now, p),
-		Reason: p.route.Reason.Text(c.name), Since: wallClock(p.route.Since), Switches: p.route.Switches,
-		Duplicating: p.route.Duplicate != 0, Inbound: c.inbound(p),
+		Reason: p.route().Reason.Text(c.name), Since: wallClock(p.route().Since), Switches: p.route().Switches,
+		Duplicating: p.route().Copies[wire.DefaultTraffic] != 0, Inbound: c.inbound(p),
 	}
-	for _, id := range p.route.Standbys {
+	for _, id := range p.route().Standbys {
 		if q := p.paths[id]; q != nil {
 			v.Standbys = append(v.Standbys, c.names(q.via))
 		}
 	}
-	for _, e := range p.selector.Explain() {
+	for _, e := range p.choices.list[0].selector.Explain() {
 		q := p.paths[e.Path.ID]
 		if q == nil {
 			continue
 		}
 		candidate := c.viewCandidate(now, p, q, e)
 		v.Candidates = append(v.Candidates, candidate)
-		if e.Path.ID == p.route.Selected {
+		if e.Path.ID == p.route().Selected {
 			selected := candidate.Path
 			v.Selected = &selected
 		}

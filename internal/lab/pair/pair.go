@@ -200,7 +200,7 @@ func newEnd(s *Sim, name string, base wire.PathID, seed uint64, offset time.Dura
 	algo := pathselect.Balanced()
 	e := &End{name: name, sim: s, base: base, offset: offset, armed: -1, flow: Selection{-1, -1}}
 	e.Prober = probe.New(probe.Config{}, e.stamp, rand.New(rand.NewPCG(seed, 2)))
-	e.Selector = pathselect.New(pathselect.Config{}, algo, rand.New(rand.NewPCG(seed, 3)))
+	e.Selector = pathselect.New(pathselect.Config{}, algo, wire.DefaultTraffic, rand.New(rand.NewPCG(seed, 3)))
 	e.step(probe.SetActive{Active: true})
 	s.At(0, e.refresh)
 	return e
@@ -372,7 +372,7 @@ func (e *End) pick(in pathselect.Input) {
 
 // apply sets the rates and the way of data.
 func (e *End) apply(sel *pathselect.Selection) {
-	next := Selection{int(sel.Selected) - int(e.base), int(sel.Duplicate) - int(e.base)}
+	next := Selection{int(sel.Selected) - int(e.base), int(sel.Copies[wire.DefaultTraffic]) - int(e.base)}
 	next.Selected, next.Duplicate = max(next.Selected, -1), max(next.Duplicate, -1)
 	if next.Selected != e.flow.Selected {
 		e.Switches = append(e.Switches, Switch{e.sim.now, e.flow.Selected, next.Selected, sel.Reason.String()})

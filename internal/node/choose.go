@@ -1,0 +1,225 @@
+package node
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"overlayd/internal/wire"
+	"overlayd/pathselect"
+	"overlayd/probe"
+)
+
+// choice is one algorithm at work for a peer: for all classes of traffic that no other choice is for, or for some.
+type choice struct {
+	selector *pathselect.Selector
+	route    pathselect.Selection
+	using    pathselect.Algorithm
+	classes  []wire.TrafficClass // that it is for; none: all that are left
+}
+
+// choices are the algorithms at work for a peer. The first one is there always: what it selects is also the way of
+// control messages.
+type choices struct {
+	list   []*choice
+	shadow *pathselect.Shadow // nil: none
+	wish   *pathselect.Policy // that the selectors know of
+}
+
+// of is the choice for a class of traffic.
+func (cs *choices) of(class wire.TrafficClass) *choice {
+	for _, ch := range cs.list[1:] {
+		if slices.Contains(ch.classes, class) {
+			return ch
+		}
+	}
+	return cs.list[0]
+}
+
+// carries reports whether any choice sends data or copies on a path.
+func (cs *choices) carries(id wire.PathID) bool {
+	return slices.ContainsFunc(cs.list, func(ch *choice) bool { return ch.route.Carries(id) })
+}
+
+// selects reports whether a path is, or is about to be, selected by any choice.
+func (cs *choices) selects(id wire.PathID) bool {
+	return slices.ContainsFunc(cs.list, func(ch *choice) bool { return id == ch.route.Selected || id == ch.route.Trial })
+}
+
+// standby reports whether a path is to be ready to take over, or carries copies.
+func (cs *choices) standby(id wire.PathID) bool {
+	return slices.ContainsFunc(cs.list, func(ch *choice) bool {
+		return ch.route.Carries(id) || id == ch.route.Apart || slices.Contains(ch.route.Standbys, id)
+	})
+}
+
+func (c *Core) rng() *rand.Rand { return rand.New(rand.NewPCG(c.random.Uint64(), c.random.Uint64())) }
+
+// choicesFor sets up the algorithms for a new peer.
+func (c *Core) choicesFor(id wire.NodeID) choices {
+	using := c.algorithm(id, wire.DefaultTraffic)
+	first := &choice{selector: pathselect.New(c.cfg.Select, using, wire.DefaultTraffic, c.rng()), using: using}
+	cs := choices{list: []*choice{first}}
+	c.appoint(&cs, id)
+	if c.cfg.Shadow != nil {
+		cs.shadow = pathselect.NewShadow(c.cfg.Select, c.cfg.Shadow, wire.DefaultTraffic, c.rng())
+	}
+	return cs
+}
+
+// algorithm is the one for a class of traffic to a peer.
+func (c *Core) algorithm(_ wire.NodeID, class wire.TrafficClass) pathselect.Algorithm {
+	if a := c.cfg.Algorithms[class]; a != nil {
+		return a
+	}
+	if c.cfg.Algorithm != nil {
+		return c.cfg.Algorithm
+	}
+	return pathselect.Balanced()
+}
+
+// appoint makes the choices fit the algorithms that are configured or wished for now. Classes with the algorithm of the
+// default class share its choice, so that in most networks there is one.
+func (c *Core) appoint(cs *choices, id wire.NodeID) (changed bool) {
+	first := cs.list[0]
+	if using := c.algorithm(id, wire.DefaultTraffic); using.Name() != first.using.Name() {
+		first.using, changed = using, true
+		c.step(first.selector.Step(c.now, pathselect.Use{Algorithm: using}))
+	}
+	list := cs.list[:1:1]
+	for class := range wire.TrafficClass(wire.TrafficClasses) {
+		using := c.algorithm(id, class)
+		if class == wire.DefaultTraffic || using.Name() == first.using.Name() {
+			continue
+		}
+		if ch := cs.of(class); ch != first && ch.using.Name() == using.Name() {
+			list = append(list, ch)
+			continue
+		}
+		list = append(list, &choice{
+			selector: pathselect.New(c.cfg.Select, using, class, c.rng()), using: using, classes: []wire.TrafficClass{class},
+		})
+		changed = true
+	}
+	changed = changed || len(list) != len(cs.list)
+	cs.list = list
+	cs.wish = nil
+	return changed
+}
+
+// choose lets the selectors see the latest measurements and carries out what they decide.
+func (c *Core) choose(now time.Time, p *peer) (any bool) {
+	if p.outdated {
+		p.outdated = false
+		update := pathselect.Update{Paths: c.measured(now, p), Trouble: now.Before(c.trouble.until)}
+		for _, ch := range p.choices.list {
+			c.step(ch.selector.Step(now, update))
+		}
+		if p.choices.shadow != nil && p.use.level == active {
+			c.step(p.choices.shadow.Step(now, update, p.route().Selected))
+		}
+	}
+	for _, ch := range p.choices.list {
+		c.selectOut = ch.selector.Drain(c.selectOut[:0])
+		for _, out := range c.selectOut {
+			if sel, ok := out.(pathselect.Select); ok {
+				any = true
+				c.selected(now, p, ch, sel.Selection)
+			}
+		}
+	}
+	return any
+}
+
+// selected carries out a selection.
+func (c *Core) selected(now time.Time, p *peer, ch *choice, sel pathselect.Selection) {
+	before := ch.route.Selected
+	ch.route = sel
+	c.outdate(p)
+	if ch == p.choices.list[0] {
+		c.networksChanged = true
+	}
+	if q := p.paths[sel.Selected]; q != nil && before != sel.Selected {
+		out := Switched{
+			Peer: c.name(p.id), Via: c.names(q.via), Path: q.id, Reason: sel.Reason.Text(c.name),
+		}
+		if len(ch.classes) > 0 {
+			out.Class = ch.classes[0].String()
+		}
+		c.emit(out)
+	}
+	c.setRates(now, p)
+}
+
+// measured is what the selectors need of the prober's measurements.
+func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
+	list := make([]pathselect.Path, 0, len(p.paths))
+	for _, q := range p.sorted() {
+		m, ok := p.prober.Measure(q.id, now)
+		if !ok {
+			continue
+		}
+		list = append(list, pathselect.Path{
+			ID: q.id, Via: q.via, State: selectState(m.State), Since: m.Since, Why: m.Why, Samples: m.Samples,
+			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT,
+			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossProbes: m.LossOutProbes,
+			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow,
+		})
+	}
+	return list
+}
+
+func selectState(s probe.State) pathselect.State {
+	switch s {
+	case probe.Up:
+		return pathselect.Up
+	case probe.Suspect:
+		return pathselect.Suspect
+	case probe.Dead:
+		return pathselect.Dead
+	default:
+		return pathselect.Unknown
+	}
+}
+
+// setRates makes every path cost what its use deserves (D8).
+func (c *Core) setRates(now time.Time, p *peer) {
+	for _, q := range p.sorted() {
+		rate := p.leastRate()
+		switch {
+		case p.use.level == active && p.choices.selects(q.id):
+			rate = probe.Selected
+		case p.use.level == active && p.choices.standby(q.id):
+			rate = probe.Standby
+		case p.use.level == active, p.use.level == recent && q.id == p.route().Selected:
+			rate = probe.Recent
+		}
+		if q.id == p.route().Selected {
+			rate = max(rate, p.beside)
+		}
+		if rate != q.rate {
+			q.rate = rate
+			c.step(p.prober.Step(now, probe.SetRate{ID: q.id, Rate: rate}))
+		}
+	}
+}
+
+// trouble is what tells a node that something near it is broken: paths in use to different peers fail together.
+type trouble struct {
+	by    wire.NodeID // the peer or first hop of the latest failure
+	at    time.Time
+	until time.Time
+}
+
+const (
+	troubleWithin = 3 * time.Second
+	troubleFor    = 10 * time.Second
+)
+
+// note takes the failure of a path in use, which is direct, or begins with a hop.
+func (t *trouble) note(now time.Time, by wire.NodeID) {
+	if !t.at.IsZero() && by != t.by && now.Sub(t.at) < troubleWithin {
+		t.until = now.Add(troubleFor)
+	}
+	t.by, t.at = by, now
+}
