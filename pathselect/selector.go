@@ -279,7 +279,10 @@ func (s *Selector) evaluate() {
 // failOver finds the best path that works in the place of one that does not, and returns the selected one.
 func (s *Selector) failOver(failed *candidate) *candidate {
 	s.dropClaims()
-	best := s.spread(func(c *candidate) bool { return c != failed && c.works() }, failed)
+	best := s.best(func(c *candidate) bool { return c != failed && c.works() }, failed)
+	if failed != nil {
+		best = s.spread(best, failed)
+	}
 	if best == nil && failed != nil && failed.hard {
 		s.current.Reason = Reason{Code: CutOff, From: chosen(failed), Detail: failed.bar}
 		s.current.Selected, s.current.Since = 0, s.now

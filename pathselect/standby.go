@@ -57,17 +57,16 @@ func (s *Selector) trust(a, b, replaced *candidate) int {
 	return cmp.Or(cmp.Compare(s.grade(a), s.grade(b)), overlap)
 }
 
-// spread is best, or at random one of those that are as good but for less than the margins: many nodes that lose their
-// paths at once must not all meet at one relay. The less loaded ones are drawn more often. A direct path is not given up
-// for that.
-func (s *Selector) spread(want func(*candidate) bool, replaced *candidate) *candidate {
-	best := s.best(want, replaced)
+// spread is the best path, or at random one of those that are as good but for less than the margins: many nodes that
+// lose their paths at once must not all meet at one relay. The less loaded ones are drawn more often. A direct path is
+// not given up for that.
+func (s *Selector) spread(best, replaced *candidate) *candidate {
 	if best == nil || best.Direct() {
 		return best
 	}
 	total, picked := 0.0, best
 	for _, c := range s.list {
-		if !want(c) || c.Direct() || s.trust(c, best, replaced) != 0 || c.cost > best.cost+s.margin(c, best, best.cost) {
+		if c == replaced || !c.works() || c.Direct() || s.trust(c, best, replaced) != 0 || c.cost > best.cost+s.margin(c, best, best.cost) {
 			continue
 		}
 		weight := 1 - min(c.Load, fullestLoad)

@@ -97,6 +97,9 @@ type NeighborGone struct{ ID wire.NodeID }
 // SetRelay gives or takes back consent to relay for others; without it circuits only end here. There is none at first.
 type SetRelay struct{ Allowed bool }
 
+// Admit opens or closes the door to further circuits that are to be relayed; those that exist stay. It is open at first.
+type Admit struct{ Circuits bool }
+
 // Reachable tells whether there is a live direct path to a node. Circuits are only opened over live direct paths;
 // existing ones stay while a path is lost, since it may come back before anybody notices.
 type Reachable struct {
@@ -115,6 +118,7 @@ func (Used) input()              {}
 func (NeighborRestarted) input() {}
 func (NeighborGone) input()      {}
 func (SetRelay) input()          {}
+func (Admit) input()             {}
 func (Reachable) input()         {}
 func (Tick) input()              {}
 

@@ -264,6 +264,7 @@ func TestRelayRefuses(t *testing.T) {
 	}{
 		"without consent":          {[]Input{SetRelay{}}, nil, wire.ReasonRefused},
 		"without the next hop":     {[]Input{Reachable{ID: id(3)}}, nil, wire.ReasonUnreachable},
+		"when loaded":              {[]Input{Admit{}}, nil, wire.ReasonFull},
 		"when full":                {nil, func(c *Config) { c.Total = 0 }, wire.ReasonFull},
 		"when neighbour has many":  {nil, func(c *Config) { c.PerNeighbor = 0 }, wire.ReasonFull},
 		"when opener has too many": {nil, func(c *Config) { c.PerOpener = 0 }, wire.ReasonFull},

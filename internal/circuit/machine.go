@@ -18,6 +18,7 @@ type Machine struct {
 	rng  *rand.Rand
 
 	relays    bool
+	full      bool // no further circuits are relayed for now
 	reachable map[wire.NodeID]bool
 
 	circuits  map[wire.CircuitID]*circuit
@@ -75,6 +76,8 @@ func (m *Machine) Step(now time.Time, in Input) error {
 		m.neighborLost(now, in.ID, wire.ReasonUnreachable, "neighbour is gone")
 	case SetRelay:
 		m.setRelay(now, in.Allowed)
+	case Admit:
+		m.full = !in.Circuits
 	case Reachable:
 		if in.Direct {
 			m.reachable[in.ID] = true

@@ -119,7 +119,8 @@ func (m *Machine) refuse(from wire.NodeID, o wire.CircuitOpen) wire.Reason {
 	switch {
 	case !last && !m.relays:
 		return wire.ReasonRefused
-	case m.counts.others >= m.cfg.Total,
+	case !last && m.full,
+		m.counts.others >= m.cfg.Total,
 		m.counts.neighbor[from] >= m.cfg.PerNeighbor,
 		m.counts.opener[[2]wire.NodeID{from, o.Opener}] >= m.cfg.PerOpener:
 		return wire.ReasonFull

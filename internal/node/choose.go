@@ -136,6 +136,7 @@ func (c *Core) selected(now time.Time, p *peer, ch *choice, sel pathselect.Selec
 	before := ch.route.Selected
 	ch.route = sel
 	c.outdate(p)
+	c.hopsChanged = c.hopsChanged || p.use.level == active
 	if ch == p.choices.list[0] {
 		c.networksChanged = true
 	}
@@ -163,7 +164,7 @@ func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
 			ID: q.id, Via: q.via, State: selectState(m.State), Since: m.Since, Why: m.Why, Samples: m.Samples,
 			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT,
 			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossProbes: m.LossOutProbes,
-			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow,
+			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow, Load: c.loadAlong(q.via),
 		})
 	}
 	return list
@@ -195,7 +196,7 @@ func (c *Core) setRates(now time.Time, p *peer) {
 			rate = probe.Recent
 		}
 		if q.id == p.route().Selected {
-			rate = max(rate, p.beside)
+			rate = max(rate, p.beside, p.hop)
 		}
 		if rate != q.rate {
 			q.rate = rate

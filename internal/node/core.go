@@ -90,19 +90,21 @@ type Core struct {
 	attending map[wire.NodeID]time.Time  // since when it knows
 	catchup   catchup
 
-	peers    map[wire.NodeID]*peer // the contacts
-	order    []wire.NodeID         // of peers, sorted
-	picked   int                   // of them
-	agenda   agenda
-	trouble  trouble
-	touched  []*peer
-	relaying map[wire.CircuitID]*relayed
-	ceiling  *fwd.Budget   // of all that is relayed; nil: none
-	swept    time.Time     // when the Core last looked for what is not in use
-	hellos   bucket        // to members without contact
-	outcasts []wire.NodeID // whose frames are still opened, for what the root says in them
-	outside  bucket        // of such frames
-	pleaded  time.Time     // when members that do not answer were last told what the root says
+	peers       map[wire.NodeID]*peer // the contacts
+	order       []wire.NodeID         // of peers, sorted
+	picked      int                   // of them
+	agenda      agenda
+	trouble     trouble
+	burden      burden // of this node, as a relay
+	hopsChanged bool   // others may be relays in use
+	touched     []*peer
+	relaying    map[wire.CircuitID]*relayed
+	ceiling     *fwd.Budget   // of all that is relayed; nil: none
+	swept       time.Time     // when the Core last looked for what is not in use
+	hellos      bucket        // to members without contact
+	outcasts    []wire.NodeID // whose frames are still opened, for what the root says in them
+	outside     bucket        // of such frames
+	pleaded     time.Time     // when members that do not answer were last told what the root says
 
 	networks        networks
 	networksChanged bool
@@ -342,6 +344,10 @@ func (c *Core) settle(now time.Time) {
 		if c.networksChanged {
 			again = true
 			c.reviewNetworks(now)
+		}
+		if c.hopsChanged {
+			again = true
+			c.reviewHops(now)
 		}
 	}
 	if c.dirty {

@@ -253,6 +253,7 @@ func (c *Core) setLevel(now time.Time, p *peer) {
 	}
 	was := p.use.level
 	p.use.level = level
+	c.hopsChanged = true
 	c.outdate(p)
 	c.networksChanged = c.networksChanged || len(p.member.Subnets) > 0
 	c.setRates(now, p)

@@ -42,6 +42,8 @@ type peer struct {
 	member member.Member
 	heard  time.Time  // when a fresh frame last came from it
 	picked bool       // by this node, as one of its contacts
+	load   uint8      // as a relay, as it says: 255 is at its ceiling
+	hop    probe.Rate // the least for its direct paths: it relays what this node sends
 	beside probe.Rate // the least for its selected path: it stands beside a member that data flows to, or beside us
 	frames bucket     // that it may send
 

@@ -12,6 +12,7 @@ import (
 type relayed struct {
 	circuit.Install
 	toA, toB *fwd.Counters // what was forwarded in each direction
+	loaded   uint64        // bytes that the load has counted
 	seen     wire.Stamp    // the latest use that the machine has heard of
 }
 
