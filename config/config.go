@@ -13,6 +13,8 @@ import (
 	"log/slog"
 	"net/netip"
 	"time"
+
+	"overlayd/internal/wire"
 )
 
 // ErrInvalid is wrapped by every error of Load.
@@ -76,10 +78,12 @@ type Probe struct {
 
 // Select holds what makes one path better than another (D9 of the design). Failures bypass all of it.
 type Select struct {
-	Algorithm Algorithm     `mapstructure:"algorithm"`
-	Hold      time.Duration `mapstructure:"hold"`   // a better path must stay better for at least so long
-	Margin    time.Duration `mapstructure:"margin"` // and be better by so much
-	Ratio     float64       `mapstructure:"ratio"`  // and by this fraction of the present cost
+	Algorithm Algorithm       `mapstructure:"algorithm"` // for all classes of traffic that are not in Classes
+	Classes   ClassAlgorithms `mapstructure:"classes"`   // for single classes
+	Shadow    Algorithm       `mapstructure:"shadow"`    // runs beside Algorithm and moves nothing; empty: none
+	Hold      time.Duration   `mapstructure:"hold"`      // a better path must stay better for at least so long
+	Margin    time.Duration   `mapstructure:"margin"`    // and be better by so much
+	Ratio     float64         `mapstructure:"ratio"`     // and by this fraction of the present cost
 }
 
 // RelayMode says whether a node carries packets between other members.
@@ -104,7 +108,14 @@ const (
 // Algorithm names a path-selection algorithm.
 type Algorithm string
 
+// ClassAlgorithms are the algorithms of single classes of traffic.
+type ClassAlgorithms map[wire.TrafficClass]Algorithm
+
 // The algorithms that ship; package pathselect has them.
 const (
-	AlgorithmBalanced Algorithm = "balanced" // round-trip time, jitter and loss together
+	AlgorithmBalanced   Algorithm = "balanced"   // round-trip time, jitter and loss together
+	AlgorithmLatency    Algorithm = "latency"    // the time until an answer is there
+	AlgorithmLoss       Algorithm = "loss"       // what arrives at all
+	AlgorithmThroughput Algorithm = "throughput" // how long a megabyte takes
+	AlgorithmDirect     Algorithm = "direct"     // relays only where nothing else works
 )

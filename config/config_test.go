@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/wire"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
@@ -95,7 +97,8 @@ func everySetting() (values map[string]string, want Config) {
 		"labels":     "site=belmont,motto=a=b c",
 		"log::level": "debug", "log::format": "json",
 		"probe::selected": "50ms", "probe::standby": "60ms", "probe::recent": "2s", "probe::idle": "26s",
-		"select::algorithm": "balanced", "select::hold": "3s", "select::margin": "4ms", "select::ratio": "0.25",
+		"select::algorithm": "latency", "select::classes": "bulk=throughput,critical=loss", "select::shadow": "direct",
+		"select::hold": "3s", "select::margin": "4ms", "select::ratio": "0.25",
 	}
 	want = Config{
 		State: "/s", Socket: "/r/o.sock", Listen: netip.MustParseAddrPort("192.0.2.1:7000"), Interface: "ov_1",
@@ -111,7 +114,9 @@ func everySetting() (values map[string]string, want Config) {
 			Selected: 50 * time.Millisecond, Standby: 60 * time.Millisecond, Recent: 2 * time.Second, Idle: 26 * time.Second,
 		},
 		Select: Select{
-			Algorithm: AlgorithmBalanced, Hold: 3 * time.Second, Margin: 4 * time.Millisecond, Ratio: 0.25,
+			Algorithm: AlgorithmLatency, Shadow: AlgorithmDirect,
+			Classes: ClassAlgorithms{wire.Bulk: AlgorithmThroughput, wire.Critical: AlgorithmLoss},
+			Hold:    3 * time.Second, Margin: 4 * time.Millisecond, Ratio: 0.25,
 		},
 	}
 	return values, want
@@ -307,8 +312,22 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"relay", nil, nil, "relay: yes", `"relay" in FILE: "yes" is not auto, never or always`},
 		{
 			"algorithm", nil, nil, "select:\n  algorithm: best",
-			`"select.algorithm" in FILE: "best" is not known: take balanced`,
+			`"select.algorithm" in FILE: "best" is not balanced, latency, loss, throughput or direct`,
 		},
+		{
+			"class",
+			[]string{"--select-classes", "video=latency"},
+			nil, "",
+			`--select-classes: "video" is no class of traffic here: take bulk, interactive or critical, and ` +
+				`select.algorithm for all others`,
+		},
+		{
+			"class twice",
+			[]string{"--select-classes", "bulk=loss,bulk=latency"},
+			nil, "",
+			`--select-classes: "bulk" is given twice: keep one of them`,
+		},
+		{"class alone", []string{"--select-classes", "bulk"}, nil, "", `--select-classes: "bulk" is not CLASS=ALGORITHM, such as bulk=throughput`},
 		{"mtu too small", []string{"--mtu", "576"}, nil, "", "--mtu: 576 is out of range: choose 1280 to 65000"},
 		{"mtu not whole", nil, nil, "mtu: 1400.5", `"mtu" in FILE: "1400.5" is not a whole number`},
 		{"list for a value", nil, nil, "mtu: [1400]", `"mtu" in FILE: a list stands where one value belongs`},

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"overlayd/internal/wire"
 )
 
 // decodeList takes a list of what parse reads, or text with commas as a variable holds it.
@@ -101,6 +103,37 @@ func decodeLabels(data any) (map[string]string, error) {
 		labels[key] = value
 	}
 	return labels, nil
+}
+
+// decodeClasses takes a list of CLASS=ALGORITHM; nil if it is empty.
+func decodeClasses(data any) (ClassAlgorithms, error) {
+	items, err := listItems(data, "CLASS=ALGORITHM")
+	if err != nil {
+		return nil, err
+	}
+	var classes ClassAlgorithms
+	for _, item := range items {
+		name, algorithm, ok := strings.Cut(strings.TrimSpace(item), "=")
+		if !ok {
+			return nil, bad("", "%q is not CLASS=ALGORITHM, such as bulk=throughput", item)
+		}
+		class, known := wire.ParseTrafficClass(name)
+		if !known || class == wire.DefaultTraffic {
+			return nil, bad("", "%q is no class of traffic here: take bulk, interactive or critical, and select.algorithm for all others", name)
+		}
+		if _, twice := classes[class]; twice {
+			return nil, bad("", "%q is given twice: keep one of them", name)
+		}
+		a, err := parseAlgorithm(algorithm)
+		if err != nil {
+			return nil, err
+		}
+		if classes == nil {
+			classes = make(ClassAlgorithms)
+		}
+		classes[class] = a
+	}
+	return classes, nil
 }
 
 func printable(text string) bool {

@@ -74,8 +74,13 @@ func settings() []setting {
 		{key: "probe::idle", value: "25s", usage: "`interval` of probes to all other peers"},
 		{
 			key: "select::algorithm", value: string(AlgorithmBalanced),
-			usage: "`algorithm` that prices a path: balanced",
+			usage: "`algorithm` that prices a path: balanced|latency|loss|throughput|direct",
 		},
+		{
+			key: "select::classes", list: true,
+			usage: "`class=algorithm,…` for single classes of traffic, such as bulk=throughput",
+		},
+		{key: "select::shadow", usage: "`algorithm` that runs beside the one in use and only reports (default: none)"},
 		{key: "select::hold", value: "1s", usage: "`time` that another path must be better before it is taken"},
 		{key: "select::margin", value: "3ms", usage: "`time` by which it must be better"},
 		{key: "select::ratio", value: "0.1", usage: "`fraction` of the present cost by which it must be better"},

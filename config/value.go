@@ -47,6 +47,8 @@ func decode(from, to reflect.Type, data any) (any, error) {
 		return decodeList(data, "addresses", parseGateway)
 	case reflect.TypeFor[map[string]string]():
 		return decodeLabels(data)
+	case reflect.TypeFor[ClassAlgorithms]():
+		return decodeClasses(data)
 	}
 	if to.Kind() == reflect.Struct && to != reflect.TypeFor[netip.AddrPort]() {
 		return data, nil // a group
@@ -81,9 +83,16 @@ func decode(from, to reflect.Type, data any) (any, error) {
 	case reflect.TypeFor[LogFormat]():
 		return oneOf(text, LogText, LogJSON)
 	case reflect.TypeFor[Algorithm]():
-		return oneOf(text, AlgorithmBalanced)
+		if text == "" {
+			return Algorithm(""), nil
+		}
+		return parseAlgorithm(text)
 	}
 	return text, nil
+}
+
+func parseAlgorithm(text string) (Algorithm, error) {
+	return oneOf(text, AlgorithmBalanced, AlgorithmLatency, AlgorithmLoss, AlgorithmThroughput, AlgorithmDirect)
 }
 
 // scalar is a single value as text.

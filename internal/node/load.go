@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"overlayd/internal/circuit"
+	"overlayd/internal/member"
 	"overlayd/internal/wire"
 	"overlayd/probe"
 )
@@ -29,7 +30,11 @@ const (
 
 // publishedLoad is the load of this node as a relay, as it is told to others: 255 is at the ceiling.
 func (c *Core) publishedLoad(now time.Time) uint8 {
-	return uint8(math.Round(255 * min(c.loadNow(now), 1)))
+	part := c.loadNow(now)
+	if c.cfg.Relay == member.RelayAlways {
+		return 0 // its owner wants to be chosen freely
+	}
+	return uint8(math.Round(255 * min(part, 1)))
 }
 
 // loadNow is the part of its capacity that this node relays.
@@ -52,7 +57,7 @@ func (c *Core) loadNow(now time.Time) float64 {
 	c.burden.rate += weight * (float64(bytes)/span.Seconds() - c.burden.rate)
 	c.burden.at = now
 	part := c.burden.rate / capacity
-	if full := part >= fullAt || c.burden.full && part > roomAt; full != c.burden.full {
+	if full := part >= fullAt || c.burden.full && part > roomAt; full != c.burden.full && c.cfg.Relay != member.RelayAlways {
 		c.burden.full = full
 		c.step(c.circuits.Step(now, circuit.Admit{Circuits: !full}))
 	}

@@ -137,10 +137,12 @@ func (n *Node) openDevice(m membership) (tun.Device, error) {
 }
 
 func (n *Node) openCore(now time.Time, m membership) error {
-	algorithm, known := pathselect.Lookup(string(n.cfg.Select.Algorithm))
-	if !known {
-		return fmt.Errorf("no path-selection algorithm is called %q: use balanced", n.cfg.Select.Algorithm)
+	algorithms := make(map[wire.TrafficClass]pathselect.Algorithm)
+	for class, name := range n.cfg.Select.Classes {
+		algorithms[class], _ = pathselect.Lookup(string(name))
 	}
+	algorithm, _ := pathselect.Lookup(string(n.cfg.Select.Algorithm))
+	shadow, _ := pathselect.Lookup(string(n.cfg.Select.Shadow))
 	var seed [32]byte
 	var err error
 	if _, err := rand.Read(seed[:]); err != nil {
@@ -154,7 +156,7 @@ func (n *Node) openCore(now time.Time, m membership) error {
 			Idle: n.cfg.Probe.Idle, Recent: n.cfg.Probe.Recent, Standby: n.cfg.Probe.Standby, Selected: n.cfg.Probe.Selected,
 		},
 		Select:    pathselect.Config{HoldMin: n.cfg.Select.Hold, MinGain: n.cfg.Select.Margin, Margin: n.cfg.Select.Ratio},
-		Algorithm: algorithm, Seed: seed, Secret: rand.Reader,
+		Algorithm: algorithm, Algorithms: algorithms, Shadow: shadow, Seed: seed, Secret: rand.Reader,
 	}, m.items)
 	return err
 }
