@@ -31,7 +31,8 @@ func TestSendingDoesNotAllocate(t *testing.T) {
 	to := b.peer(2)
 	primary := end.path(2)
 	primary.Hop.Label = 5
-	b.route(to, &fwd.Route{Primary: primary, Duplicate: second.path(2), Budget: fwd.NewBudget(1e12, 1e12)}) // not awake
+	way := fwd.Way{Primary: primary, Duplicate: second.path(2), Budget: fwd.NewBudget(1e12, 1e12)}
+	b.route(to, &fwd.Route{Ways: fwd.Alike(way)}) // not awake
 	device, packets := &bind{plane: b.Plane}, transports(40, 1400)
 	expectNoAllocations(t, "send", func() {
 		if err := device.Send(packets, to); err != nil {

@@ -92,13 +92,19 @@ func (p *Plane) sendData(to *peer, packets [][]byte) {
 	if (route == nil || !route.Awake) && !onlyKeepalive(packets) {
 		p.wake(to)
 	}
-	if route == nil || route.Primary == nil || route.Held {
+	p.sendClass(route, wire.DefaultTraffic, packets)
+}
+
+// sendClass sends packets of one class the way that the route, which may be nil, has for it.
+func (p *Plane) sendClass(route *fwd.Route, class wire.TrafficClass, packets [][]byte) {
+	if route == nil || route.Ways[class].Primary == nil || route.Held {
 		p.sendUndecided(pathsOf(route), packets)
 		return
 	}
-	size := p.sendOn(route.Primary, packets)
-	if copyTo := route.Duplicate; copyTo != nil && route.Budget.Take(size, p.clock()) {
-		p.sendOn(copyTo, packets)
+	way := &route.Ways[class]
+	size := p.sendOn(way.Primary, packets)
+	if way.Duplicate != nil && way.Budget.Take(size, p.clock()) {
+		p.sendOn(way.Duplicate, packets)
 	}
 }
 

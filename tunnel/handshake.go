@@ -66,8 +66,8 @@ func pathsOf(route *fwd.Route) []*fwd.Path {
 	if route == nil || route.Held {
 		return nil
 	}
-	if len(route.All) == 0 && route.Primary != nil {
-		return []*fwd.Path{route.Primary}
+	if primary := route.Ways[wire.DefaultTraffic].Primary; len(route.All) == 0 && primary != nil {
+		return []*fwd.Path{primary}
 	}
 	return route.All
 }

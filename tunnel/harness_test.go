@@ -169,7 +169,7 @@ func pathTo(peer *site, at netip.AddrPort, label wire.Label) *fwd.Path {
 }
 
 func routeOn(paths ...*fwd.Path) *fwd.Route {
-	return &fwd.Route{Primary: paths[0], All: paths, Awake: true}
+	return &fwd.Route{Ways: fwd.Alike(fwd.Way{Primary: paths[0]}), All: paths, Awake: true}
 }
 
 // packet is an IPv4 packet from one host to another, with a number in it.

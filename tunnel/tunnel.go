@@ -2,7 +2,7 @@
 // with our own conn.Bind, which decides by the published forwarding table on which path a packet travels. It computes
 // no path and takes no lock per packet.
 //
-//	TUN ──▶ gate ──▶ wireguard-go ──▶ Bind.Send ──┬─ data ──────▶ Route.Primary (and a copy on Duplicate)
+//	TUN ──▶ gate ──▶ wireguard-go ──▶ Bind.Send ──┬─ data ──────▶ Way.Primary of its class (and a copy on Duplicate)
 //	                                              └─ handshake ─▶ every path of Route.All
 //
 //	socket ──▶ receiver ─ class of each datagram ─┬─ WireGuard ─────────────▶ wireguard-go ──▶ gate ──▶ TUN

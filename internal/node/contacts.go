@@ -41,6 +41,8 @@ const (
 const (
 	copyRate  = 64 << 10
 	copyBurst = 512 << 10
+
+	criticalRate = 250_000 // bytes a second of copies of the class critical
 )
 
 // picksOf is how many contacts a node picks of so many other members.
@@ -92,10 +94,11 @@ func (c *Core) dropGuest(now time.Time) bool {
 func (c *Core) meet(now time.Time, m member.Member) *peer {
 	p := &peer{
 		id: m.ID, paths: make(map[wire.PathID]*path), place: notInAgenda, member: m, heard: now,
-		frames:  bucket{rate: framesASecond, depth: framesAtOnce},
-		prober:  probe.New(c.cfg.Probe, c.Stamp, c.rng()),
-		choices: c.choicesFor(m.ID),
-		budget:  fwd.NewBudget(copyRate, copyBurst),
+		frames:   bucket{rate: framesASecond, depth: framesAtOnce},
+		prober:   probe.New(c.cfg.Probe, c.Stamp, c.rng()),
+		choices:  c.choicesFor(m.ID),
+		budget:   fwd.NewBudget(copyRate, copyBurst),
+		critical: fwd.NewBudget(criticalRate, copyBurst),
 	}
 	c.peers[m.ID] = p
 	at, _ := slices.BinarySearchFunc(c.order, m.ID, wire.NodeID.Compare)

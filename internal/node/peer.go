@@ -52,9 +52,10 @@ type peer struct {
 	paths    map[wire.PathID]*path
 	list     []*path // the same, by number
 	lastPath wire.PathID
-	budget   *fwd.Budget
-	entry    *entry // in the last forwarding table
-	stale    bool   // it is out of date
+	budget   *fwd.Budget // of copies
+	critical *fwd.Budget // of copies of the class critical
+	entry    *entry      // in the last forwarding table
+	stale    bool        // it is out of date
 
 	use     usage
 	meeting meeting

@@ -127,7 +127,7 @@ func (c *Core) enterPeer(now time.Time, t *fwd.Table, p *peer) (alone bool) {
 }
 
 func (c *Core) makeEntry(now time.Time, p *peer) *entry {
-	route := &fwd.Route{Budget: p.budget, Awake: p.use.level == active, Held: c.catchup.holds(p.id)}
+	route := &fwd.Route{Awake: p.use.level == active, Held: c.catchup.holds(p.id)}
 	e := &entry{route: route}
 	var candidates []*fwd.Path
 	for _, q := range p.sorted() {
@@ -145,17 +145,29 @@ func (c *Core) makeEntry(now time.Time, p *peer) *entry {
 		default:
 			candidates = append(candidates, q.fwd)
 		}
-		switch q.id {
-		case p.route().Selected:
-			route.Primary = q.fwd
-		case p.route().Copies[wire.DefaultTraffic]:
-			route.Duplicate = q.fwd
-		}
 	}
 	if len(route.All) == 0 {
 		route.All = candidates
 	}
+	for class := range route.Ways {
+		route.Ways[class] = p.way(wire.TrafficClass(class))
+	}
 	return e
+}
+
+// way is how data of a class travels to the peer.
+func (p *peer) way(class wire.TrafficClass) (w fwd.Way) {
+	route := &p.choices.of(class).route
+	if q := p.paths[route.Selected]; q != nil {
+		w.Primary = q.fwd
+	}
+	if q := p.paths[route.Copies[class]]; q != nil {
+		w.Duplicate, w.Budget = q.fwd, p.budget
+		if class == wire.Critical {
+			w.Budget = p.critical
+		}
+	}
+	return w
 }
 
 // renewHop follows the first hop of a circuit to the address at which that neighbour is reached best now.

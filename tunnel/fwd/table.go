@@ -2,7 +2,7 @@
 // A published Table is never changed; the control loop builds the next one and the data plane swaps one pointer. Only
 // the counters in it move.
 //
-//	out:  peer  ──Routes──▶ Route{Primary, Duplicate, All} ──▶ Path{Hop}
+//	out:  peer  ──Routes──▶ Route{Ways, All} ─ class ─▶ Way{Primary, Duplicate} ──▶ Path{Hop}
 //	in:   label ──Labels──▶ Entry ──┬─▶ Switch{To Hop}   a circuit that goes on: rewrite the label, send
 //	                                └─▶ Path             a circuit that ends here: strip the label, pass up
 //	      source address ──Sources──▶ Path               a direct path: count, pass up
@@ -65,14 +65,28 @@ type Path struct {
 	Counters *Counters
 }
 
-// Route is how frames to one peer travel now.
+// Way is how the data of one traffic class travels to a peer.
+type Way struct {
+	Primary   *Path   // carries the data; nil while there is no path
+	Duplicate *Path   // carries a copy, as far as Budget allows; nil: there are no copies
+	Budget    *Budget // bounds the bytes of copies; not nil if Duplicate is not. Several ways may share one
+}
+
+// Route is how frames to one peer travel now. The packets of a class stay in order, since all of them have one way; so
+// the packets of a flow do, which are of one class.
 type Route struct {
-	Primary   *Path   // carries data; nil while there is no path
-	Duplicate *Path   // carries a copy while Primary is suspect, as far as Budget allows; nil otherwise
-	Budget    *Budget // bounds the bytes of copies; not nil if Duplicate is not
-	All       []*Path // every live or candidate path: handshakes go out on each
-	Held      bool    // no session yet: nothing but control frames goes to the peer or is taken from it
-	Awake     bool    // the control loop knows that the peer is active; if not, the next data packet wakes it
+	Ways  [wire.TrafficClasses]Way // by wire.TrafficClass
+	All   []*Path                  // every live or candidate path: handshakes go out on each
+	Held  bool                     // no session yet: nothing but control frames goes to the peer or is taken from it
+	Awake bool                     // the control loop knows that the peer is active; if not, the next data packet wakes it
+}
+
+// Alike are the same way for each class.
+func Alike(w Way) (ways [wire.TrafficClasses]Way) {
+	for class := range ways {
+		ways[class] = w
+	}
+	return ways
 }
 
 // Switch forwards the frames of one direction of a circuit.

@@ -239,8 +239,11 @@ func (h *Host) transmit(hop fwd.Hop, d datagram) {
 	h.net.send(d)
 }
 
-// Send sends one data packet to a peer, as the data plane does.
-func (h *Host) Send(to *Host) uint64 {
+// Send sends one data packet of no special class to a peer, as the data plane does.
+func (h *Host) Send(to *Host) uint64 { return h.SendClass(to, wire.DefaultTraffic) }
+
+// SendClass sends one data packet to a peer, as the data plane does, and returns its number.
+func (h *Host) SendClass(to *Host, class wire.TrafficClass) uint64 {
 	h.seq++
 	if h.Core == nil {
 		return h.seq
@@ -254,9 +257,10 @@ func (h *Host) Send(to *Host) uint64 {
 	if r == nil || r.Held {
 		return h.seq // no session yet
 	}
-	h.copy(r.Primary, p)
-	if r.Duplicate != nil && r.Budget.Take(packetLen, h.Core.Stamp(h.now())) {
-		h.copy(r.Duplicate, p)
+	way := r.Ways[class]
+	h.copy(way.Primary, p)
+	if way.Duplicate != nil && way.Budget.Take(packetLen, h.Core.Stamp(h.now())) {
+		h.copy(way.Duplicate, p)
 	}
 	return h.seq
 }
