@@ -129,11 +129,16 @@ func (p *Plane) sendOn(path *fwd.Path, packets [][]byte) (size int) {
 	for _, packet := range packets {
 		size += len(packet)
 	}
-	if sent := p.transmit(path.Hop, packets); sent == len(packets) {
-		path.Counters.Sent(sent, size)
-	} else if sent > 0 {
-		path.Counters.Sent(sent, size/len(packets)*sent)
+	sent := p.transmit(path.Hop, packets)
+	if sent == 0 {
+		return size
 	}
+	took := size
+	if sent < len(packets) {
+		took = size / len(packets) * sent
+	}
+	path.Counters.Sent(sent, took)
+	path.Counters.SentSeq(wire.DataSeq(packets[sent-1]))
 	return size
 }
 

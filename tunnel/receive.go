@@ -240,6 +240,7 @@ func (r *receiver) unknownLabel(frame []byte, by *fwd.Path, from netip.AddrPort)
 type tally struct {
 	path          *fwd.Path
 	packets, size int
+	seq           uint32 // of the latest packet
 }
 
 func (t *tally) add(path *fwd.Path, frame []byte, now wire.Stamp) {
@@ -252,11 +253,13 @@ func (t *tally) add(path *fwd.Path, frame []byte, now wire.Stamp) {
 	}
 	t.packets++
 	t.size += len(frame)
+	t.seq = wire.DataSeq(frame)
 }
 
 func (t *tally) settle(now wire.Stamp) {
 	if t.packets > 0 {
 		t.path.Counters.Received(t.packets, t.size, now)
+		t.path.Counters.ReceivedSeq(t.seq)
 		t.packets, t.size = 0, 0
 	}
 }

@@ -60,5 +60,14 @@ func Classify(b []byte) Class {
 	return ClassUnknown
 }
 
+// DataSeq is the low half of the counter in a transport message, which WireGuard makes one greater with each message of
+// a session: it tells which of two messages was sent first. It is in clear, and zero if b is too short for one.
+func DataSeq(b []byte) uint32 {
+	if len(b) < 16 {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(b[8:])
+}
+
 // IsHandshake reports whether b, of class WireGuard, is a handshake or cookie message rather than transport data.
 func IsHandshake(b []byte) bool { return len(b) > 0 && b[0] != WireGuardTransport }

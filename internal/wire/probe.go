@@ -9,13 +9,27 @@ import (
 const MaxReports = 16
 
 // Report tells a peer what was last heard on one of its paths (D6). Counts are totals since the path was first heard,
-// modulo 2^32; the receiver takes differences.
+// modulo their size; the receiver takes differences.
+//
+//	 0      2       3         7        11     15     19      23         27     29     31
+//	+------+-------+---------+--------+------+------+-------+----------+------+------+
+//	| path | parts | lastseq | probes | age  | data | bytes | dataseq  | runs | late |
+//	+------+-------+---------+--------+------+------+-------+----------+------+------+
+//	                                         |  if parts has 1         | if it has 2 |
+//
+// A part that is all zeros is left out, so that a path without data, which most are, costs 15 bytes.
 type Report struct {
 	Path    PathID // in the numbering of the node that the report is sent to
 	LastSeq uint32 // the highest probe sequence heard on it
 	Probes  uint32 // probes heard on it
-	Data    uint32 // data packets heard on it
 	Age     uint32 // microseconds since anything was heard on it, at the time of sending
+
+	Data    uint32 // data packets heard on it
+	Bytes   uint32 // of these packets
+	DataSeq uint32 // WireGuard's counter in the latest of them, its low 32 bits
+
+	Runs uint16 // runs of probes missing from the sequence: the loss periods of RFC 3357
+	Late uint16 // probes that came after one with a higher sequence: reordered, in the terms of RFC 4737
 }
 
 // Ping is a probe: it asks for a Pong, and carries reports.
@@ -24,6 +38,7 @@ type Ping struct {
 	Seq     uint32 // counts the probes on this path, from 1
 	Sent    Stamp  // sender's clock
 	Active  bool   // data flows, or is about to: the receiver probes at the fast rate too
+	Load    uint8  // how loaded the sender is as a relay: 255 is at its ceiling
 	Known   uint32 // hash of all that the sender knows of the members
 	Reports []Report
 }
@@ -37,6 +52,7 @@ type Pong struct {
 	Received Stamp  // the answerer's clock
 	Replied  Stamp  // the answerer's clock
 	Active   bool
+	Load     uint8          // as in a Ping, of the answerer
 	Known    uint32         // hash of all that the answerer knows of the members
 	Observed netip.AddrPort // where a Ping that came directly came from; unset through a circuit
 	Reports  []Report
@@ -47,7 +63,7 @@ func (p *Ping) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(p.Path))
 	b = binary.BigEndian.AppendUint32(b, p.Seq)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Sent))
-	b = appendBool(b, p.Active)
+	b = append(appendBool(b, p.Active), p.Load)
 	b = binary.BigEndian.AppendUint32(b, p.Known)
 	return appendReports(b, p.Reports)
 }
@@ -56,8 +72,8 @@ func (p *Ping) Append(b []byte) []byte {
 func ParsePing(b []byte) (Ping, error) {
 	r := reader{b: b}
 	p := Ping{
-		Path: PathID(r.uint16()), Seq: r.uint32(), Sent: Stamp(r.uint64()), Active: r.bool(), Known: r.uint32(),
-		Reports: r.reports(),
+		Path: PathID(r.uint16()), Seq: r.uint32(), Sent: Stamp(r.uint64()), Active: r.bool(), Load: r.uint8(),
+		Known: r.uint32(), Reports: r.reports(),
 	}
 	return p, r.done()
 }
@@ -69,7 +85,7 @@ func (p *Pong) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Sent))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Received))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Replied))
-	b = appendBool(b, p.Active)
+	b = append(appendBool(b, p.Active), p.Load)
 	b = binary.BigEndian.AppendUint32(b, p.Known)
 	b = appendAddrPort(b, p.Observed)
 	return appendReports(b, p.Reports)
@@ -81,20 +97,51 @@ func ParsePong(b []byte) (Pong, error) {
 	p := Pong{
 		Path: PathID(r.uint16()), Seq: r.uint32(), Sent: Stamp(r.uint64()),
 		Received: Stamp(r.uint64()), Replied: Stamp(r.uint64()),
-		Active: r.bool(), Known: r.uint32(), Observed: r.addrPort(), Reports: r.reports(),
+		Active: r.bool(), Load: r.uint8(), Known: r.uint32(), Observed: r.addrPort(), Reports: r.reports(),
 	}
 	return p, r.done()
+}
+
+// The parts of a report that are there.
+const (
+	reportData  = 1
+	reportOrder = 2
+)
+
+func (r *Report) parts() (parts uint8) {
+	if r.Data|r.Bytes|r.DataSeq != 0 {
+		parts |= reportData
+	}
+	if r.Runs|r.Late != 0 {
+		parts |= reportOrder
+	}
+	return parts
 }
 
 func appendReports(b []byte, reports []Report) []byte {
 	reports = reports[:min(len(reports), MaxReports)]
 	b = append(b, byte(len(reports)))
-	for _, r := range reports {
-		b = binary.BigEndian.AppendUint16(b, uint16(r.Path))
-		b = binary.BigEndian.AppendUint32(b, r.LastSeq)
-		b = binary.BigEndian.AppendUint32(b, r.Probes)
+	for i := range reports {
+		b = reports[i].append(b)
+	}
+	return b
+}
+
+func (r *Report) append(b []byte) []byte {
+	parts := r.parts()
+	b = binary.BigEndian.AppendUint16(b, uint16(r.Path))
+	b = append(b, parts)
+	b = binary.BigEndian.AppendUint32(b, r.LastSeq)
+	b = binary.BigEndian.AppendUint32(b, r.Probes)
+	b = binary.BigEndian.AppendUint32(b, r.Age)
+	if parts&reportData != 0 {
 		b = binary.BigEndian.AppendUint32(b, r.Data)
-		b = binary.BigEndian.AppendUint32(b, r.Age)
+		b = binary.BigEndian.AppendUint32(b, r.Bytes)
+		b = binary.BigEndian.AppendUint32(b, r.DataSeq)
+	}
+	if parts&reportOrder != 0 {
+		b = binary.BigEndian.AppendUint16(b, r.Runs)
+		b = binary.BigEndian.AppendUint16(b, r.Late)
 	}
 	return b
 }
@@ -106,9 +153,23 @@ func (r *reader) reports() []Report {
 	}
 	out := make([]Report, 0, n)
 	for range n {
-		out = append(out, Report{
-			Path: PathID(r.uint16()), LastSeq: r.uint32(), Probes: r.uint32(), Data: r.uint32(), Age: r.uint32(),
-		})
+		out = append(out, r.report())
+	}
+	return out
+}
+
+// report reads one report. Its parts must be those that it would be written with.
+func (r *reader) report() Report {
+	path, parts := PathID(r.uint16()), r.uint8()
+	out := Report{Path: path, LastSeq: r.uint32(), Probes: r.uint32(), Age: r.uint32()}
+	if parts&reportData != 0 {
+		out.Data, out.Bytes, out.DataSeq = r.uint32(), r.uint32(), r.uint32()
+	}
+	if parts&reportOrder != 0 {
+		out.Runs, out.Late = r.uint16(), r.uint16()
+	}
+	if out.parts() != parts {
+		r.failed = true
 	}
 	return out
 }

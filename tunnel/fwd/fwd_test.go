@@ -66,10 +66,26 @@ func TestCountersCount(t *testing.T) {
 	if c.TxBytes.Load() != 300 || c.RxBytes.Load() != 400 {
 		t.Errorf("%d bytes sent, %d received", c.TxBytes.Load(), c.RxBytes.Load())
 	}
+	if sent, received := c.Bytes(); sent != 300 || received != 400 {
+		t.Errorf("%d bytes sent, %d received", sent, received)
+	}
+	c.SentSeq(7)
+	c.ReceivedSeq(8)
+	if sent, received := c.Seqs(); sent != 7 || received != 8 {
+		t.Errorf("sequence %d sent, %d received", sent, received)
+	}
 	var none *Counters
+	none.SentSeq(1)
+	none.ReceivedSeq(1)
 	none.Sent(1, 1)
 	none.Received(1, 1, 1)
 	if sent, received, last := none.Counts(); sent+received+uint64(last) != 0 {
 		t.Error("no counters have counted")
+	}
+	if sent, received := none.Bytes(); sent+received != 0 {
+		t.Error("no counters have counted bytes")
+	}
+	if sent, received := none.Seqs(); sent+received != 0 {
+		t.Error("no counters have sequences")
 	}
 }

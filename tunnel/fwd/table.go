@@ -27,6 +27,7 @@ type Hop struct {
 type Counters struct {
 	TxPackets, TxBytes atomic.Uint64
 	RxPackets, RxBytes atomic.Uint64
+	TxSeq, RxSeq       atomic.Uint32 // wire.DataSeq of the latest packet; of switches nobody asks
 	LastRx             atomic.Uint64 // wire.Stamp on this node's clock of the last reception; zero: never
 }
 
@@ -47,6 +48,36 @@ func (c *Counters) Received(n, size int, at wire.Stamp) {
 	c.RxPackets.Add(uint64(n))
 	c.RxBytes.Add(uint64(size))
 	c.LastRx.Store(uint64(at))
+}
+
+// SentSeq notes wire.DataSeq of the latest packet that left, after Sent.
+func (c *Counters) SentSeq(seq uint32) {
+	if c != nil {
+		c.TxSeq.Store(seq)
+	}
+}
+
+// ReceivedSeq notes wire.DataSeq of the latest packet that came in, after Received.
+func (c *Counters) ReceivedSeq(seq uint32) {
+	if c != nil {
+		c.RxSeq.Store(seq)
+	}
+}
+
+// Seqs are the latest sequences sent and received. Who reads them before the counts finds that the counts cover them.
+func (c *Counters) Seqs() (sent, received uint32) {
+	if c == nil {
+		return 0, 0
+	}
+	return c.TxSeq.Load(), c.RxSeq.Load()
+}
+
+// Bytes are those of the packets sent and received so far.
+func (c *Counters) Bytes() (sent, received uint64) {
+	if c == nil {
+		return 0, 0
+	}
+	return c.TxBytes.Load(), c.RxBytes.Load()
 }
 
 // Counts are the packets sent and received so far, and when the last one was received (zero: never).
