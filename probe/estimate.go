@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -69,6 +70,54 @@ func (m *minimum) subwindow(x minSample, window time.Duration) {
 }
 
 func (m *minimum) value() time.Duration { return m.s[0].v }
+
+// maximum is the same for the greatest sample.
+type maximum struct{ negated minimum }
+
+func (m *maximum) add(at instant, v int64, window time.Duration) {
+	m.negated.add(at, -time.Duration(v), window)
+}
+
+// value is the greatest sample that is in the window now, zero if there is none.
+func (m *maximum) value(now instant, window time.Duration) int64 {
+	for _, s := range m.negated.s {
+		if s.v != 0 && now.sub(s.at) <= window {
+			return -int64(s.v)
+		}
+	}
+	return 0
+}
+
+// tail holds more raw samples, for the 95th percentile. It grows as samples come, to 256 bytes.
+type tail struct {
+	micros []uint32
+	n      int // samples ever
+}
+
+const tailLen = 64 // about 6 s at the fast rate
+
+func (t *tail) add(v time.Duration) {
+	us := uint32(min(v.Microseconds(), math.MaxUint32))
+	if len(t.micros) < tailLen {
+		t.micros = append(t.micros, us)
+	} else {
+		t.micros[t.n%tailLen] = us
+	}
+	t.n++
+}
+
+// p95 is the sample that 95% of those held do not exceed: the inverse of the empirical distribution, type 1 of
+// R. J. Hyndman and Y. Fan, "Sample quantiles in statistical packages", The American Statistician 50 (1996).
+func (t *tail) p95() time.Duration {
+	n := len(t.micros)
+	if n == 0 {
+		return 0
+	}
+	var sorted [tailLen]uint32
+	copy(sorted[:], t.micros)
+	slices.Sort(sorted[:n])
+	return time.Duration(sorted[(95*n+99)/100-1]) * time.Microsecond
+}
 
 // recent holds the last few raw samples.
 type recent struct {

@@ -74,6 +74,67 @@ func TestLowerBound(t *testing.T) {
 	}
 }
 
+func TestUpperBound(t *testing.T) {
+	for _, c := range []struct {
+		lost, sent int
+		want       float64
+	}{
+		{0, 0, 1},
+		{0, 30, .0828},
+		{1, 30, .1361},
+		{3, 30, .2255},
+		{30, 30, 1},
+		{10, 1000, .0166},
+	} {
+		if got := (Loss{Sent: c.sent, Lost: c.lost}).High(); math.Abs(got-c.want) > .001 {
+			t.Errorf("%d of %d: %.4f, want %.4f", c.lost, c.sent, got, c.want)
+		}
+	}
+}
+
+func TestP95IsOfTheLatestSamples(t *testing.T) {
+	var d tail
+	if d.p95() != 0 {
+		t.Error("percentile of nothing")
+	}
+	for i := range 20 {
+		d.add(time.Duration(20-i) * ms)
+	}
+	if d.p95() != 19*ms {
+		t.Errorf("of 1 to 20 ms: %v", d.p95())
+	}
+	for range tailLen {
+		d.add(5 * ms)
+	}
+	if d.p95() != 5*ms || len(d.micros) != tailLen {
+		t.Errorf("%v of %d samples", d.p95(), len(d.micros))
+	}
+	for range tailLen/20 + 1 {
+		d.add(70 * ms)
+	}
+	if d.p95() != 70*ms {
+		t.Errorf("with more than a twentieth of 70 ms: %v", d.p95())
+	}
+}
+
+func TestMaximumIsWindowed(t *testing.T) {
+	var m maximum
+	at := instant(1e9)
+	for _, c := range []struct {
+		after   time.Duration
+		v, want int64
+	}{{0, 5, 5}, {time.Second, 9, 9}, {4 * time.Second, 7, 9}, {5 * time.Second, 6, 9}, {3 * time.Second, 3, 7}} {
+		at = at.add(c.after)
+		m.add(at, c.v, 10*time.Second)
+		if got := m.value(at, 10*time.Second); got != c.want {
+			t.Errorf("at %v: %v, want %v", time.Duration(at), got, c.want)
+		}
+	}
+	if got := m.value(at.add(time.Minute), 10*time.Second); got != 0 {
+		t.Errorf("a minute later: %v", got)
+	}
+}
+
 func TestWindow(t *testing.T) {
 	var w window
 	sent, got := uint32(math.MaxUint32-50), uint32(math.MaxUint32-20) // counters wrap

@@ -45,7 +45,8 @@ func (s *script) reports() (list []wire.Report) {
 	for range s.byte() % 4 {
 		list = append(list, wire.Report{
 			Path: s.path(), LastSeq: uint32(s.number()), Probes: uint32(s.number()),
-			Data: uint32(s.number()), Age: uint32(s.number()),
+			Data: uint32(s.number()), Age: uint32(s.number()), Bytes: uint32(s.number()), DataSeq: uint32(s.number()),
+			Runs: uint16(s.number()), Late: uint16(s.number()),
 		})
 	}
 	return list
@@ -56,6 +57,8 @@ func (s *script) input(now time.Time) Input {
 	switch s.byte() % 16 {
 	case 0, 1:
 		counts := &fakeCounts{sent: s.number(), received: s.number(), last: wire.Stamp(s.number())}
+		counts.sentSize, counts.size = s.number(), s.number()
+		counts.sentSeq, counts.receivedSeq = uint32(s.number()), uint32(s.number())
 		return AddPath{ID: s.path(), Rate: Rate(s.byte() % 5), Counts: counts}
 	case 2:
 		return RemovePath{s.path()}
@@ -141,7 +144,11 @@ func checkBounds(t *testing.T, p *Prober, now time.Time) {
 	for _, a := range p.paths {
 		m, ok := p.Measure(a.id, now)
 		if !ok || len(a.ring) > maxRing || m.RTT < 0 || m.Deviation < 0 ||
-			m.LossOut < 0 || m.LossOut > 1 || m.LossIn < 0 || m.LossIn > 1 || m.LossOutLow > 1 || m.Samples < 0 {
+			m.LossOut < 0 || m.LossOut > 1 || m.LossIn < 0 || m.LossIn > 1 || m.LossOutLow > 1 || m.Samples < 0 ||
+			m.LossOutHigh < m.LossOutLow || m.LossOutHigh > 1 || m.LossInHigh < m.LossInLow || m.LossInHigh > 1 ||
+			m.BurstOut < 0 || m.BurstIn < 0 || m.ReorderedOut < 0 || m.ReorderedOut > 1 || m.ReorderedIn > 1 ||
+			m.Achievable < 0 || m.Delivered < 0 || m.P95RTT < 0 || m.Data.DataLoss < 0 || m.Data.DataLoss > 1 ||
+			m.Data.ProbeLoss < 0 || m.Data.ProbeLoss > 1 || m.Data.Confidence < 0 || m.Data.Confidence > 1 {
 			t.Fatalf("%d probes held, %+v", len(a.ring), m)
 		}
 		if e := a.oldest(); e != nil && (e.answered || e.at <= a.delivered) {

@@ -16,8 +16,12 @@ type heard struct {
 	seen   uint64      // bit i: sequence last-i was heard
 	probes uint32
 	data   uint32  // data packets, up to when another path became the owner of ours
+	bytes  uint32  // of these
 	at     instant // of the latest probe
 	in     window  // sent by the peer, arrived here
+	order  order
+	runs   uint16 // of missing probes so far
+	late   uint16 // probes so far that came after a later one
 }
 
 // maxJump is how far a sequence may move without the path being taken for another one with the same number.
@@ -29,18 +33,37 @@ func (h *heard) note(seq uint32, at instant) {
 		h.last, h.seen = seq, 1
 		h.probes++
 		h.in.reset()
+		h.order.reset()
 	} else if ahead := seq - h.last; int32(ahead) > 0 {
+		if ahead > 1 {
+			h.runs++
+		}
 		h.seen = h.seen<<ahead | 1
 		h.last = seq
 		h.probes++
 	} else if behind := h.last - seq; behind >= bits.UintSize || h.seen&(1<<behind) == 0 {
 		if behind < bits.UintSize {
-			h.seen |= 1 << behind
+			h.fill(behind)
 		}
+		h.late++
 		h.probes++
 	}
 	h.at = max(h.at, at)
 	h.in.add(at, h.last, h.probes, probeGap, probeStep)
+	h.order.add(orderMark{at: at, seq: h.last, got: h.probes, runs: h.runs, late: h.late})
+}
+
+// fill enters a late probe, which ends, shortens or splits the run of missing ones that it was counted to.
+func (h *heard) fill(behind uint32) {
+	before := behind+1 >= bits.UintSize || h.seen&(1<<(behind+1)) != 0
+	after := h.seen&(1<<(behind-1)) != 0
+	switch {
+	case before && after:
+		h.runs--
+	case !before && !after:
+		h.runs++
+	}
+	h.seen |= 1 << behind
 }
 
 // hear enters a probe of the peer in the table, which forgets the path that was silent for longest if it is full.
@@ -73,7 +96,7 @@ func (p *Prober) hear(id wire.PathID, on *path, seq uint32, at instant) {
 	if on.owner != id {
 		p.disown(on)
 		on.owner = id
-		on.ownBase = on.received()
+		on.ownBase, on.ownBytes = on.received()
 	}
 	h.note(seq, at)
 	on.heard = max(on.heard, at)
@@ -82,7 +105,9 @@ func (p *Prober) hear(id wire.PathID, on *path, seq uint32, at instant) {
 // disown settles the data that came on one of our paths to the peer's path that it was counted for.
 func (p *Prober) disown(on *path) {
 	if h := p.heardOf(on.owner); h != nil {
-		h.data += on.received() - on.ownBase
+		packets, bytes := on.received()
+		h.data += packets - on.ownBase
+		h.bytes += bytes - on.ownBytes
 	}
 	on.owner = 0
 }
@@ -96,12 +121,13 @@ func (p *Prober) heardOf(id wire.PathID) *heard {
 	return nil
 }
 
-func (p *path) received() uint32 {
+func (p *path) received() (packets, bytes uint32) {
 	if p.counts == nil {
-		return 0
+		return 0, 0
 	}
 	_, rx, _ := p.counts.Counts()
-	return uint32(rx)
+	_, size := p.counts.Bytes()
+	return uint32(rx), uint32(size)
 }
 
 // reports tells the peer what was heard on its paths, those heard last first to be kept if there are too many.
@@ -119,16 +145,21 @@ func (p *Prober) reports() []wire.Report {
 	}
 	out := make([]wire.Report, 0, len(list))
 	for _, h := range list {
-		data, at := h.data, h.at
+		r := wire.Report{
+			Path: h.path, LastSeq: h.last, Probes: h.probes, Data: h.data, Bytes: h.bytes, Runs: h.runs, Late: h.late,
+		}
+		at := h.at
 		if on := p.find(h.on); on != nil && on.owner == h.path && on.counts != nil {
+			_, r.DataSeq = on.counts.Seqs() // before the counts, which then cover it
 			_, rx, last := on.counts.Counts()
-			data += uint32(rx) - on.ownBase
+			_, size := on.counts.Bytes()
+			r.Data += uint32(rx) - on.ownBase
+			r.Bytes += uint32(size) - on.ownBytes
 			at = max(at, min(instant(last), p.now))
 		}
 		age := max(p.now.sub(at).Microseconds(), 0)
-		out = append(out, wire.Report{
-			Path: h.path, LastSeq: h.last, Probes: h.probes, Data: data, Age: uint32(min(age, 1<<32-1)),
-		})
+		r.Age = uint32(min(age, 1<<32-1))
+		out = append(out, r)
 	}
 	return out
 }

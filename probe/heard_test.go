@@ -23,7 +23,7 @@ func TestReportsTellWhatWasHeard(t *testing.T) {
 	take[SendPong](r)
 	r.ping(1, 70, 10)
 	pong := take[SendPong](r)[0]
-	want := wire.Report{Path: 70, LastSeq: 10, Probes: 9, Data: 5, Age: 0}
+	want := wire.Report{Path: 70, LastSeq: 10, Probes: 9, Data: 5, Age: 0, Runs: 1, Late: 1}
 	if len(pong.Pong.Reports) != 1 || pong.Pong.Reports[0] != want {
 		t.Errorf("reports %+v, want %+v", pong.Pong.Reports, want)
 	}

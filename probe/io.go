@@ -75,10 +75,14 @@ func (r Rate) String() string {
 	}
 }
 
-// Counts reads the live counters of data packets on a path: sent and received so far, and when the last one was
-// received (zero: never). fwd.Counters implements it.
+// Counts reads the live counters of data packets on a path. fwd.Counters implements it.
 type Counts interface {
+	// Counts are the packets sent and received so far, and when the last one was received (zero: never).
 	Counts() (sent, received uint64, last wire.Stamp)
+	// Bytes are those of these packets.
+	Bytes() (sent, received uint64)
+	// Seqs are wire.DataSeq of the latest packets sent and received. They are set after the counts.
+	Seqs() (sent, received uint32)
 }
 
 // Input is what Step takes.

@@ -29,11 +29,26 @@ func (l Loss) Low() float64 {
 	if l.Lost <= 1 || l.Sent == 0 {
 		return 0
 	}
-	n := float64(l.Sent)
-	p := min(float64(l.Lost-1)/n, 1)
+	low, _ := wilson(float64(l.Lost-1), float64(l.Sent))
+	return low
+}
+
+// High is what the loss rate does not exceed with 95% confidence, the upper bound of the same interval: 1 if nothing was
+// sent, and well above zero while little was.
+func (l Loss) High() float64 {
+	if l.Sent == 0 {
+		return 1
+	}
+	_, high := wilson(float64(l.Lost), float64(l.Sent))
+	return high
+}
+
+func wilson(lost, n float64) (low, high float64) {
+	p := min(lost/n, 1)
 	centre := p + z95*z95/(2*n)
 	half := z95 * math.Sqrt(p*(1-p)/n+z95*z95/(4*n*n))
-	return max((centre-half)/(1+z95*z95/n), 0)
+	scale := 1 + z95*z95/n
+	return max((centre-half)/scale, 0), min((centre+half)/scale, 1)
 }
 
 // window compares two counters that should advance alike, sent and got, over the last while. It keeps the counters

@@ -16,19 +16,35 @@ type Measurement struct {
 	Deviation time.Duration // of it, smoothed
 	MinRTT    time.Duration // least of the last minute, or of 8 probes if that is longer
 	RecentRTT time.Duration // median of the last five samples
+	P95RTT    time.Duration // what 95% of the last 64 samples do not exceed
 	Samples   int           // in RTT since the path came up
 
 	LossOut       float64 // lost part on the way to the peer, 0 to 1: of probes or of data, whichever is surely worse
 	LossOutLow    float64 // what LossOut surely exceeds (95%); a single lost packet is nothing
 	LossRecent    float64 // LossOut of about the last second
 	LossRecentLow float64
-	LossOutProbes int // probes in LossOut
+	LossOutHigh   float64 // what LossOut surely does not exceed (95%): much, while little was sent
+	LossOutProbes int     // probes in LossOut
 	LossIn        float64
 	LossInLow     float64
+	LossInHigh    float64
 	LossInProbes  int
+
+	BurstOut     float64 // mean length of a run of lost probes in the last two minutes (RFC 3357); zero: none lost
+	BurstIn      float64
+	ReorderedOut float64 // part of the probes that were overtaken by a later one (RFC 4737)
+	ReorderedIn  float64
+
+	Losses   int       // losses noticed on the way out so far: runs of probes, data, overdue answers
+	LastLoss time.Time // when the latest was noticed
+
+	Achievable float64 // bytes of data a second that the path carried when it was full; zero: it was not lately
+	Delivered  float64 // bytes of data a second that arrive now
 
 	DataOut     int // data packets sent in the window in which they were compared; zero if there were too few
 	DataOutLost int // of them, those that did not arrive
+
+	Data Data // whether data fares as probes do
 
 	LastDelivered time.Time // the latest sending that is known to have arrived
 	LastHeard     time.Time // the latest arrival of anything
@@ -53,8 +69,9 @@ func (p *Prober) Measure(id wire.PathID, now time.Time) (Measurement, bool) {
 	t := &a.timing
 	m := Measurement{
 		State: a.state, Since: p.time(a.since), Why: a.why,
-		RTT: t.rtt.mean, Deviation: t.rtt.dev, MinRTT: t.min.value(), RecentRTT: t.recent.median(), Samples: t.rtt.n,
-		LastDelivered: p.time(a.delivered),
+		RTT: t.rtt.mean, Deviation: t.rtt.dev, MinRTT: t.min.value(), RecentRTT: t.recent.median(), P95RTT: t.tail.p95(),
+		Samples: t.rtt.n, LastDelivered: p.time(a.delivered), Losses: a.losses, LastLoss: p.time(a.lastLoss),
+		Achievable: a.flow.achievable(p.now), Delivered: a.flow.delivered(p.now),
 	}
 	p.measureLoss(a, &m)
 	last := a.heard
@@ -71,7 +88,8 @@ func (p *Prober) measureLoss(a *path, m *Measurement) {
 	probes := a.out.loss(windowMarks)
 	data := worse(a.data.dataLoss(p.now, windowMarks), a.slow.dataLoss(p.now, windowMarks))
 	out := worse(probes, data)
-	m.LossOut, m.LossOutLow, m.LossOutProbes = out.Rate(), out.Low(), probes.Sent
+	m.LossOut, m.LossOutLow, m.LossOutHigh, m.LossOutProbes = out.Rate(), out.Low(), out.High(), probes.Sent
+	m.BurstOut, m.ReorderedOut = a.order.burst(), a.order.reordered()
 	m.DataOut, m.DataOutLost = data.Sent, data.Lost
 
 	recent := worse(a.out.loss(recentMarks), a.data.dataLoss(p.now, recentMarks))
@@ -79,7 +97,10 @@ func (p *Prober) measureLoss(a *path, m *Measurement) {
 
 	if h := p.heardOf(a.owner); h != nil {
 		in := h.in.loss(windowMarks)
-		m.LossIn, m.LossInLow, m.LossInProbes = in.Rate(), in.Low(), in.Sent
+		m.LossIn, m.LossInLow, m.LossInHigh, m.LossInProbes = in.Rate(), in.Low(), in.High(), in.Sent
+		m.BurstIn, m.ReorderedIn = h.order.burst(), h.order.reordered()
+	} else {
+		m.LossInHigh = 1
 	}
 }
 

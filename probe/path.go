@@ -26,6 +26,8 @@ type sentProbe struct {
 	sampled  bool
 	at       instant // never: void
 	tx       uint32  // data packets sent on the path before it
+	bytes    uint32  // of them
+	data     uint32  // sequence of the latest of them
 }
 
 // path is one of our paths to the peer. Its outgoing direction is what state and evidence are about.
@@ -58,10 +60,17 @@ type path struct {
 	out    window // probes: sent, arrived at the peer
 	data   window // data packets: sent, arrived at the peer
 	slow   window // the same over a longer time
+	order  order  // probes: runs of losses and reordering, outward
+	flow   delivery
 
-	heard   instant     // anything on the incoming direction
-	owner   wire.PathID // the peer's path that was last heard on this one
-	ownBase uint32      // our count of received data when it became so
+	losses   int     // events: runs of lost probes, lost data, overdue answers
+	lastLoss instant // when the latest was noticed
+	lossSeq  uint32  // probes up to here have been held against the path
+
+	heard    instant     // anything on the incoming direction
+	owner    wire.PathID // the peer's path that was last heard on this one
+	ownBase  uint32      // our count of received data when it became so
+	ownBytes uint32      // and of its bytes
 }
 
 // timing is what the answers to probes on a path tell of its delay.
@@ -71,6 +80,8 @@ type timing struct {
 	forward  estimator // outward, plus the difference between the clocks
 	min      minimum
 	recent   recent
+	tail     tail
+	calm     calm
 	cross    bool          // the samples are of answers on other paths
 	crossRun int           // answers in a row on other paths only
 	slack    time.Duration // what refuted suspicions add to the wait, at slackAt
@@ -82,6 +93,11 @@ type lastReport struct {
 	known             bool
 	at                instant // peer's clock: what had arrived by then, it covers
 	seq, probes, data uint32
+}
+
+// missing reports whether probes that were sent since the last report are missing from a newer one.
+func (l *lastReport) missing(r *wire.Report) bool {
+	return l.known && int32((r.LastSeq-l.seq)-(r.Probes-l.probes)) > 0
 }
 
 // slot is where the probe of a sequence number is kept.
@@ -109,8 +125,10 @@ func (p *path) push(now instant) *sentProbe {
 	*e = sentProbe{seq: p.seq, at: now}
 	p.lastSent = now
 	if p.counts != nil {
+		e.data, _ = p.counts.Seqs()
 		tx, _, _ := p.counts.Counts()
-		e.tx = uint32(tx)
+		bytes, _ := p.counts.Bytes()
+		e.tx, e.bytes = uint32(tx), uint32(bytes)
 	}
 	return e
 }
@@ -181,9 +199,11 @@ func (t *timing) slackNow(now instant) time.Duration {
 // sample takes the timing of an answer; same says that it came back on the path itself. The estimates begin anew
 // where answers change from one way back to another.
 func (t *timing) sample(now instant, rtt, turnaround, window time.Duration) {
+	t.calm.add(now, rtt, t.rtt.mean)
 	t.rtt.add(rtt, rtt/2)
 	t.wait.add(turnaround, turnaround/2)
 	t.recent.add(rtt)
+	t.tail.add(rtt)
 	t.min.add(now, rtt, window)
 }
 
@@ -202,4 +222,11 @@ func (p *path) forgetLoss() {
 	p.out.reset()
 	p.data.reset()
 	p.slow.reset()
+	p.order.reset()
+}
+
+// lossSeen counts a loss that was noticed.
+func (p *path) lossSeen(now instant) {
+	p.losses++
+	p.lastLoss = now
 }

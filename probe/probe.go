@@ -145,6 +145,7 @@ func (p *Prober) addPath(in AddPath) error {
 	p.paths = slices.Insert(p.paths, i, &path{
 		id: in.ID, counts: in.Counts, rate: in.Rate, since: p.now, why: "never answered", open: 1,
 		delivered: never, proved: never, suspected: never, next: p.now, lastSent: never, heard: never,
+		lastLoss: never,
 	})
 	return nil
 }
@@ -216,7 +217,7 @@ func (p *Prober) peerRestarted() {
 	p.heard = nil
 	p.peerActive = false
 	for _, a := range p.paths {
-		a.owner, a.ownBase = 0, 0
+		a.owner, a.ownBase, a.ownBytes = 0, 0, 0
 		a.void()
 		a.peer = lastReport{}
 		a.timing.forward = estimator{}
@@ -234,7 +235,7 @@ func (p *Prober) bye() {
 	p.heard = nil
 	p.peerActive = false
 	for _, a := range p.paths {
-		a.owner, a.ownBase, a.burst = 0, 0, 0
+		a.owner, a.ownBase, a.ownBytes, a.burst = 0, 0, 0, 0
 		if a.state == Up || a.state == Suspect {
 			p.kill(a, "the peer shut down")
 		}

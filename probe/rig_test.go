@@ -31,13 +31,18 @@ type rig struct {
 }
 
 type fakeCounts struct {
-	sent, received uint64
-	last           wire.Stamp
+	sent, received       uint64
+	sentSize, size       uint64
+	sentSeq, receivedSeq uint32
+	last                 wire.Stamp
 }
 
 func (c *fakeCounts) Counts() (sent, received uint64, last wire.Stamp) {
 	return c.sent, c.received, c.last
 }
+
+func (c *fakeCounts) Bytes() (sent, received uint64) { return c.sentSize, c.size }
+func (c *fakeCounts) Seqs() (sent, received uint32)  { return c.sentSeq, c.receivedSeq }
 
 func newRig(t testing.TB) *rig {
 	return &rig{

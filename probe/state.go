@@ -31,8 +31,13 @@ func (p *Prober) digest(reports []wire.Report, known, made, at instant) {
 				p.deliver(a, sent, "data arrives", true)
 			}
 		}
+		if a.peer.missing(r) && int32(a.peer.seq-a.lossSeq) >= 0 {
+			a.lossSeq = r.LastSeq - 1
+			a.lossSeen(p.now)
+		}
 		a.peer = lastReport{known: true, at: known, seq: r.LastSeq, probes: r.Probes, data: r.Data}
 		a.out.add(p.now, r.LastSeq, r.Probes, probeGap, probeStep)
+		a.order.add(orderMark{at: p.now, seq: r.LastSeq, got: r.Probes, runs: r.Runs, late: r.Late})
 		p.convict(a, false)
 	}
 }
@@ -97,8 +102,18 @@ func (p *Prober) answered(a *path, e *sentProbe, on wire.PathID, pong *wire.Pong
 		if r := &pong.Reports[i]; r.Path == a.id && r.LastSeq == e.seq {
 			a.data.add(at, e.tx, r.Data, dataGap, dataStep)
 			a.slow.add(at, e.tx, r.Data, slowGap, slowStep)
+			p.delivered(a, e, on == a.id, pong, r, at)
 		}
 	}
+}
+
+// delivered takes what a report says of the data that had arrived when a probe did. Same says that the answer came back
+// on the path itself, so that it tells of queues on it.
+func (p *Prober) delivered(a *path, e *sentProbe, same bool, pong *wire.Pong, r *wire.Report, at instant) {
+	rtt := at.sub(e.at) - pong.Replied.Sub(pong.Received)
+	queued := same && a.timing.calm.queued(rtt)
+	mark := deliveryMark{sent: e.at, made: instant(pong.Replied), tx: e.bytes, rx: r.Bytes}
+	a.flow.add(p.now, mark, queued)
 }
 
 // revive counts the answers in a row on a dead path. The first one begins fresh estimates, the last one makes it up.
@@ -210,6 +225,8 @@ func (p *Prober) judge(a *path) {
 	switch a.state {
 	case Up:
 		a.suspected = e.at
+		a.lossSeq = e.seq
+		a.lossSeen(p.now)
 		p.change(a, Suspect, fmt.Sprintf("no answer after %d ms, %d ms expected",
 			p.now.sub(e.at).Milliseconds(), a.timing.wait.mean.Milliseconds()))
 		a.quick, a.burst = 0, 0

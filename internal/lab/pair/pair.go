@@ -176,6 +176,7 @@ type End struct {
 	base     wire.PathID // the number of path 0
 	counters []*counters
 	flow     Selection
+	dataSeq  uint32 // of the latest data packet
 	offset   time.Duration
 	armed    time.Duration // when a wake-up is planned; negative: none
 	busy     time.Duration // not running until then
@@ -185,13 +186,18 @@ type End struct {
 type Selection struct{ Selected, Duplicate int }
 
 type counters struct {
-	sent, received uint64
-	last           wire.Stamp
+	sent, received           uint64
+	sentBytes, receivedBytes uint64
+	sentSeq, receivedSeq     uint32
+	last                     wire.Stamp
 }
 
 func (c *counters) Counts() (sent, received uint64, last wire.Stamp) {
 	return c.sent, c.received, c.last
 }
+
+func (c *counters) Bytes() (sent, received uint64) { return c.sentBytes, c.receivedBytes }
+func (c *counters) Seqs() (sent, received uint32)  { return c.sentSeq, c.receivedSeq }
 
 // updateEvery is how often the selector sees new figures.
 const updateEvery = 100 * time.Millisecond
@@ -401,6 +407,7 @@ func (e *End) apply(sel *pathselect.Selection) {
 // Send sends a data packet on the selected path, and a copy where one is wanted; arrived is called once for each copy
 // that arrives at the peer.
 func (e *End) Send(size int, arrived func()) {
+	e.dataSeq++
 	e.sendOn(e.flow.Selected, size, arrived)
 	if e.flow.Duplicate != e.flow.Selected {
 		e.sendOn(e.flow.Duplicate, size, arrived)
@@ -411,10 +418,15 @@ func (e *End) sendOn(i, size int, arrived func()) {
 	if i < 0 {
 		return
 	}
-	e.counters[i].sent++
+	seq, out := e.dataSeq, e.counters[i]
+	out.sent++
+	out.sentBytes += uint64(size)
+	out.sentSeq = seq
 	e.sim.carry(e.pipe(i), size, true, func() {
 		c := e.peer.counters[i]
 		c.received++
+		c.receivedBytes += uint64(size)
+		c.receivedSeq = seq
 		c.last = e.peer.stamp(e.peer.wall())
 		arrived()
 	})
