@@ -162,9 +162,10 @@ func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
 		}
 		list = append(list, pathselect.Path{
 			ID: q.id, Via: q.via, State: selectState(m.State), Since: m.Since, Why: m.Why, Samples: m.Samples,
-			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT,
+			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT, P95RTT: m.P95RTT,
 			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossProbes: m.LossOutProbes,
-			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow, Load: c.loadAlong(q.via),
+			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow,
+			LastLoss: m.LastLoss, Rate: m.Achievable, Load: c.loadAlong(q.via),
 		})
 	}
 	return list

@@ -117,10 +117,10 @@ func (c *Core) probed(now time.Time, p *peer) (any bool) {
 		any = true
 		switch out := out.(type) {
 		case probe.SendPing:
-			out.Ping.Known = c.knowledge()
+			out.Ping.Known, out.Ping.Load = c.knowledge(), c.publishedLoad(now)
 			c.sendOn(p, p.paths[out.Path], wire.KindPing, out.Ping.Append(nil))
 		case probe.SendPong:
-			out.Pong.Known = c.knowledge()
+			out.Pong.Known, out.Pong.Load = c.knowledge(), c.publishedLoad(now)
 			body := out.Pong.Append(nil)
 			for _, id := range out.Paths {
 				c.sendOn(p, p.paths[id], wire.KindPong, body)

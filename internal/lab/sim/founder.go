@@ -52,6 +52,7 @@ type Options struct {
 	Root      bool           // holds the root key
 	Subnets   []netip.Prefix // behind it
 	Relay     member.Consent
+	Ceiling   uint64 // bits a second that it relays
 	Algorithm pathselect.Algorithm
 	Skew      time.Duration // by which its clock is fast
 }
@@ -102,7 +103,7 @@ func (f *Founder) place(name string, o Options) *Host {
 	h.cfg = node.CoreConfig{
 		Network: f.Network, Identity: id,
 		Sockets: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), 51871)},
-		Keys:    f.keys, Relay: o.Relay, Probe: probe.Config{}, Select: pathselect.Config{}, Algorithm: o.Algorithm,
+		Keys:    f.keys, Relay: o.Relay, Ceiling: o.Ceiling, Probe: probe.Config{}, Select: pathselect.Config{}, Algorithm: o.Algorithm,
 		Subnets: o.Subnets,
 	}
 	if o.Root {

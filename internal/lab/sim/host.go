@@ -34,6 +34,10 @@ type Host struct {
 	tick   time.Time
 	epoch  uint64
 
+	// Hostile, if set, is what this host does as a relay with data of others: it may lose some, and hold up what it
+	// does not. Probes and all else that the cores send it passes on, since it can tell them apart.
+	Hostile func() (lose bool, wait time.Duration)
+
 	// Delivered is called once for every data packet that arrives here.
 	Delivered func(from *Host, seq uint64, sent time.Time)
 	seen      map[*Host]map[uint64]bool
@@ -278,6 +282,30 @@ func (h *Host) copy(path *fwd.Path, p *packet) {
 	}
 }
 
+// relay sends a frame on as a relay does, or as a hostile one does.
+func (h *Host) relay(sw *fwd.Switch, d datagram, now wire.Stamp) {
+	size := packetLen
+	if d.control != nil {
+		size = len(d.control) + wire.LabelHeaderLen
+	}
+	if sw.Budget != nil && !sw.Budget.Take(size, now) {
+		return
+	}
+	sw.Counters.Received(1, size, now)
+	if d.data == nil || h.Hostile == nil {
+		h.transmit(sw.To, d)
+		return
+	}
+	lose, wait := h.Hostile()
+	switch {
+	case lose:
+	case wait > 0:
+		h.net.After(wait, func() { h.transmit(sw.To, d) })
+	default:
+		h.transmit(sw.To, d)
+	}
+}
+
 // receive does what the data plane's receive functions do.
 func (h *Host) receive(d datagram) {
 	if h.joiner != nil {
@@ -298,8 +326,7 @@ func (h *Host) receive(d datagram) {
 			}
 			return
 		case e.Switch != nil:
-			e.Switch.Counters.Received(1, packetLen, now)
-			h.transmit(e.Switch.To, d)
+			h.relay(e.Switch, d, now)
 			return
 		}
 		path, circuit = e.Path, e.Path
