@@ -55,9 +55,11 @@ cambridge  dead   -      -       -         -        -      -         0  no path 
 func TestWhyShowsEveryPathTermByTerm(t *testing.T) {
 	prints(t, &controltest.Backend{}, `
 boston (10.71.0.3, fd00:71::3): up, via cambridge: direct path dead: 4 probes unanswered; inbound direct
+  critical (balanced): cambridge, and copies newton → cambridge
+  latency in the shadow: cambridge; 2 switches; another path for 12 of 95 s; saved 1.50 ms a round trip, -0.01% loss, 0.5 s down
   USE       VIA        STATE  SINCE      RTT   JITTER  LOSS OUT  LOSS IN  COST
   selected  cambridge  up     1m35s  21.4 ms  0.30 ms        0%     1.2%  22.0
-      198.51.100.7:51871; rtt 21.4 (21.4 ms) + jitter 0.6 (2 × 0.3 ms); least cost
+      198.51.100.7:51871; rtt 21.0 ms to 22.0 ms, loss 0% to 5.0%, in bursts of 1.5, 0.1% overtaken, carried 94.0 Mbit/s, 20.0% loaded; rtt 21.4 (21.4 ms) + jitter 0.6 (2 × 0.3 ms); least cost
   -         direct     dead   1m35s        -        -    100.0%        -     -
       198.51.100.3:51871; 4 probes unanswered
 

@@ -128,7 +128,7 @@ func (s *session) whyText(p control.PeerPaths, now time.Time) string {
 	if p.Inbound != nil {
 		fmt.Fprintf(&b, "; inbound %s", control.ViaString(*p.Inbound))
 	}
-	head := clean(b.String()) + "\n"
+	head := clean(b.String()) + "\n" + classesText(p) + shadowText(p.Shadow)
 	if len(p.Candidates) == 0 {
 		return head
 	}
@@ -178,8 +178,14 @@ func interleave(table string, candidates []control.Candidate) string {
 
 func detail(c control.Candidate) string {
 	parts := []string{c.Endpoint}
+	if c.P95RTT != nil {
+		parts = append(parts, figures(c.Figures))
+	}
 	if len(c.Terms) > 0 {
 		parts = append(parts, terms(c.Terms))
+	}
+	if c.Evidence != "" {
+		parts = append(parts, c.Evidence)
 	}
 	if c.Why != "" {
 		parts = append(parts, c.Why)

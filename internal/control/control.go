@@ -231,6 +231,10 @@ type PeerPaths struct {
 	Standbys    List[Via]        `json:"standbys"`       // best first
 	Duplicating bool             `json:"duplicating"`
 	Candidates  List[Candidate]  `json:"candidates"` // all paths, the selected one among them, best first
+
+	Algorithm string            `json:"algorithm"`        // that chooses
+	Classes   List[ClassChoice] `json:"classes"`          // of traffic that goes another way, or is sent twice now
+	Shadow    *Shadow           `json:"shadow,omitempty"` // absent: no algorithm runs in the shadow
 }
 
 // Path is one way to a peer and its measured figures.
@@ -247,6 +251,7 @@ type Path struct {
 // Candidate is a path with all that is known of it.
 type Candidate struct {
 	Path
+	Figures
 	ID        int        `json:"id"` // this node's number for it
 	State     State      `json:"state"`
 	Role      Role       `json:"role,omitempty"`

@@ -120,10 +120,18 @@ func boston(switches int) control.PeerPaths {
 	return control.PeerPaths{
 		Peer: "boston", Addresses: addrs("10.71.0.3", "fd00:71::3"), State: control.StateUp, Selected: &relayed,
 		Reason: "direct path dead: 4 probes unanswered", Since: since, Switches: switches,
-		Inbound: &control.Via{}, Standbys: control.List[control.Via]{{"newton", "cambridge"}},
+		Inbound: &control.Via{}, Standbys: control.List[control.Via]{{"newton", "cambridge"}}, Algorithm: "balanced",
+		Classes: control.List[control.ClassChoice]{{
+			Class: "critical", Algorithm: "balanced", Via: &relayed.Via, Copies: &control.Via{"newton", "cambridge"},
+			Reason: "direct path dead: 4 probes unanswered",
+		}},
+		Shadow: &control.Shadow{
+			Algorithm: "latency", Via: &control.Via{"cambridge"}, Switches: 2, Compared: 95, Differed: 12,
+			RTTSaved: control.MillisOf(1500 * time.Microsecond), LossSaved: -0.0001, UpSaved: 0.5,
+		},
 		Candidates: control.List[control.Candidate]{
 			{
-				Path: relayed, ID: 2, State: control.StateUp, Role: control.RoleSelected, Why: "least cost", Since: since,
+				Path: relayed, Figures: figures(), ID: 2, State: control.StateUp, Role: control.RoleSelected, Why: "least cost", Since: since,
 				Terms: control.List[control.Term]{
 					{Name: "rtt", Cost: 21.4, Why: "21.4 ms"}, {Name: "jitter", Cost: 0.6, Why: "2 × 0.3 ms"},
 				},
@@ -134,8 +142,18 @@ func boston(switches int) control.PeerPaths {
 	}
 }
 
+func figures() control.Figures {
+	return control.Figures{
+		MinRTT: control.MillisOf(21 * time.Millisecond), P95RTT: control.MillisOf(22 * time.Millisecond),
+		LossOutLow: control.FractionOf(0), LossOutHigh: control.FractionOf(.05), BurstOut: 1.5,
+		ReorderedOut: control.FractionOf(.001), Rate: 94e6, Load: control.FractionOf(.2),
+	}
+}
+
 func cambridge() control.PeerPaths {
-	return control.PeerPaths{Peer: "cambridge", Addresses: addrs("10.71.0.2"), State: control.StateDead, Reason: "no path works"}
+	return control.PeerPaths{
+		Algorithm: "balanced", Peer: "cambridge", Addresses: addrs("10.71.0.2"), State: control.StateDead, Reason: "no path works",
+	}
 }
 
 // Invite implements control.Backend.
