@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"overlayd/internal/lab/emulator"
 	"overlayd/internal/lab/meter"
 	"overlayd/internal/lab/scenario"
+	"overlayd/internal/lab/wan"
 )
 
 // act does what an event says.
@@ -21,7 +21,7 @@ func (t *trial) act(ctx context.Context, timed scenario.Timed) error {
 	case scenario.Restore:
 		t.setCut(a.Link, false)
 	case scenario.Set:
-		at := t.world.change(a.Link, func(l emulator.Link) emulator.Link { return changed(l, a.Change) })
+		at := t.world.change(a.Link, a.Change.Of)
 		t.note(at, "set", fmt.Sprintf("%v: %v", a.Link, a.Change))
 	case scenario.SetPorts:
 		t.note(t.world.setPorts(a), "set", "the rates of "+a.Site)
@@ -47,7 +47,7 @@ func (t *trial) act(ctx context.Context, timed scenario.Timed) error {
 func (t *trial) note(at time.Time, kind, text string) { t.journal.note(at.Sub(t.epoch), kind, text) }
 
 func (t *trial) setCut(p scenario.Pair, cut bool) {
-	at := t.world.change(p, func(l emulator.Link) emulator.Link { l.Cut = cut; return l })
+	at := t.world.change(p, func(l wan.Link) wan.Link { l.Cut = cut; return l })
 	t.note(at, map[bool]string{true: "cut", false: "restore"}[cut], p.String())
 }
 

@@ -107,11 +107,6 @@ func (t *trial) join(ctx context.Context, a scenario.Join) error {
 }
 
 func (t *trial) setSplit(a scenario.Split, cut bool) {
-	groups := t.names(a.Groups)
-	t.world.split(groups, cut)
-	sizes := make([]string, 0, len(groups))
-	for _, g := range groups {
-		sizes = append(sizes, strconv.Itoa(len(g)))
-	}
-	t.note(time.Now(), map[bool]string{true: "split", false: "heal"}[cut], strings.Join(sizes, " | ")+" nodes")
+	t.world.split(t.scenario.Severs(a), cut)
+	t.note(time.Now(), map[bool]string{true: "split", false: "heal"}[cut], a.Sizes(t.scenario)+" nodes")
 }

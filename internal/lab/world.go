@@ -10,6 +10,7 @@ import (
 	"overlayd/internal/lab/emulator"
 	"overlayd/internal/lab/netns"
 	"overlayd/internal/lab/scenario"
+	"overlayd/internal/lab/wan"
 )
 
 // world is the sites of a scenario: namespaces around an emulated wide-area network.
@@ -36,8 +37,8 @@ type site struct {
 	host   *netns.Namespace // where its node runs
 	inside netip.Addr       // the host's own underlay address
 	public netip.Addr       // the address that the others see
-	index  emulator.Site
-	ports  [2]emulator.Port // uplink and downlink
+	index  wan.Site
+	ports  [2]wan.Port // uplink and downlink
 }
 
 // uplinkName is the device of a site's uplink.
@@ -57,13 +58,13 @@ func newWorld(s *scenario.Scenario, seed uint64, keep bool) (_ *world, err error
 	}()
 	var uplinks []emulator.Uplink
 	for i, spec := range s.Sites {
-		st := &site{name: spec.Name, public: spec.Address, index: emulator.Site(i)}
+		st := &site{name: spec.Name, public: spec.Address, index: wan.Site(i)}
 		tun, err := w.attach(st, spec.NAT, i, keep)
 		if err != nil {
 			return nil, fmt.Errorf("site %s: %w", spec.Name, err)
 		}
 		uplinks = append(uplinks, emulator.Uplink{TUN: tun, Addresses: []netip.Addr{spec.Address}})
-		st.ports = [2]emulator.Port{emulator.Port(spec.Uplink), emulator.Port(spec.Downlink)}
+		st.ports = [2]wan.Port{wan.Port(spec.Uplink), wan.Port(spec.Downlink)}
 		w.sites[st.name] = st
 		w.order = append(w.order, st)
 	}
@@ -146,35 +147,12 @@ func behindRouter(host, router *netns.Namespace, number byte) (netip.Addr, error
 }
 
 // setUp gives the emulator the links and ports that the scenario begins with.
-func (w *world) setUp(now emulator.Instant, n *emulator.Network) {
+func (w *world) setUp(now wan.Instant, n *emulator.Network) {
 	for _, st := range w.order {
 		n.SetPorts(now, st.index, st.ports[0], st.ports[1])
 	}
-	w.setUpCrowd(now, n)
-	for _, link := range w.scenario.Links {
-		if !link.Any {
-			continue
-		}
-		w.eachTwo(func(a, b *site) {
-			base, _ := n.Link(a.index, b.index)
-			n.SetLink(now, a.index, b.index, changed(base, link.Change))
-		})
-	}
-	// A pair that is listed owes nothing to any, but does to what was said of it before.
-	named := make(map[scenario.Pair]bool)
-	for _, link := range w.scenario.Links {
-		if link.Any {
-			continue
-		}
-		for _, d := range link.Pair.Directions() {
-			from, to := w.sites[d.From].index, w.sites[d.To].index
-			var base emulator.Link
-			if named[d] {
-				base, _ = n.Link(from, to)
-			}
-			named[d] = true
-			n.SetLink(now, from, to, changed(base, link.Change))
-		}
+	for _, d := range w.scenario.Underlay(w.seed) {
+		n.SetLink(now, w.sites[d.Pair.From].index, w.sites[d.Pair.To].index, d.Link)
 	}
 }
 
@@ -183,7 +161,7 @@ func (w *world) open(a, b scenario.Site) (open bool) {
 	if a.NAT != scenario.NoNAT && b.NAT != scenario.NoNAT {
 		return false
 	}
-	w.wan.Change(func(_ emulator.Instant, n *emulator.Network) {
+	w.wan.Change(func(_ wan.Instant, n *emulator.Network) {
 		_, there := n.Link(w.sites[a.Name].index, w.sites[b.Name].index)
 		_, back := n.Link(w.sites[b.Name].index, w.sites[a.Name].index)
 		open = there && back
@@ -192,8 +170,8 @@ func (w *world) open(a, b scenario.Site) (open bool) {
 }
 
 // change applies f to the links of a pair and returns when it did. A pair without a link gets one.
-func (w *world) change(p scenario.Pair, f func(emulator.Link) emulator.Link) time.Time {
-	return w.wan.Change(func(now emulator.Instant, n *emulator.Network) {
+func (w *world) change(p scenario.Pair, f func(wan.Link) wan.Link) time.Time {
+	return w.wan.Change(func(now wan.Instant, n *emulator.Network) {
 		for _, d := range p.Directions() {
 			from, to := w.sites[d.From].index, w.sites[d.To].index
 			link, _ := n.Link(from, to)
@@ -206,27 +184,25 @@ func (w *world) change(p scenario.Pair, f func(emulator.Link) emulator.Link) tim
 func (w *world) setPorts(a scenario.SetPorts) time.Time {
 	st := w.sites[a.Site]
 	if a.Uplink != nil {
-		st.ports[0] = emulator.Port(*a.Uplink)
+		st.ports[0] = wan.Port(*a.Uplink)
 	}
 	if a.Downlink != nil {
-		st.ports[1] = emulator.Port(*a.Downlink)
+		st.ports[1] = wan.Port(*a.Downlink)
 	}
-	return w.wan.Change(func(now emulator.Instant, n *emulator.Network) {
+	return w.wan.Change(func(now wan.Instant, n *emulator.Network) {
 		n.SetPorts(now, st.index, st.ports[0], st.ports[1])
 	})
 }
 
-// changed is the link with the change made.
-func changed(l emulator.Link, c scenario.Change) emulator.Link {
-	set(&l.Delay, c.Delay)
-	set(&l.Jitter, c.Jitter)
-	set(&l.Loss, c.Loss)
-	set(&l.Reorder, c.Reorder)
-	return l
-}
-
-func set[T any](dst *T, v *T) {
-	if v != nil {
-		*dst = *v
-	}
+// split cuts those of some directions that have a link, or ends that, all of them at one moment.
+func (w *world) split(directions []scenario.Pair, cut bool) {
+	w.wan.Change(func(at wan.Instant, n *emulator.Network) {
+		for _, d := range directions {
+			from, to := w.sites[d.From].index, w.sites[d.To].index
+			if link, ok := n.Link(from, to); ok {
+				link.Cut = cut
+				n.SetLink(at, from, to, link)
+			}
+		}
+	})
 }

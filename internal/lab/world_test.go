@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"overlayd/internal/lab/emulator"
 	"overlayd/internal/lab/meter"
 	"overlayd/internal/lab/scenario"
 	"overlayd/internal/lab/thread"
+	"overlayd/internal/lab/wan"
 )
 
 const ms = time.Millisecond
@@ -111,9 +111,9 @@ func TestCutIsAnOutageOfItsLength(t *testing.T) {
 	w := worldOf(t, "sites: {a: {}, b: {}}\nlinks: {a -- b: {delay: 20ms}}")
 	pair := scenario.Pair{From: "a", To: "b"}
 	s, at := flow(t, w, "a", "b", 2*time.Second, func() {
-		w.change(pair, func(l emulator.Link) emulator.Link { l.Cut = true; return l })
+		w.change(pair, func(l wan.Link) wan.Link { l.Cut = true; return l })
 		<-time.After(300 * ms)
-		w.change(pair, func(l emulator.Link) emulator.Link { l.Cut = false; return l })
+		w.change(pair, func(l wan.Link) wan.Link { l.Cut = false; return l })
 	})
 	o := s.Outage(at-100*ms, at+time.Second)
 	t.Logf("%+v", o)
@@ -173,8 +173,8 @@ func TestCrowdIsLinkedByItsDistances(t *testing.T) {
 
 func TestSplitCutsAllBetweenTheGroupsUntilItIsHealed(t *testing.T) {
 	w := worldOf(t, "crowd: {count: 3, rtt: 2ms}")
-	groups := [][]string{{"node-1"}, {"node-2", "node-3"}}
-	w.split(groups, true)
+	severed := w.scenario.Severs(scenario.Split{Groups: []scenario.Group{{"node-1"}, {"node-2", "node-3"}}})
+	w.split(severed, true)
 	for _, way := range []struct {
 		from, to string
 		lost     bool
@@ -184,7 +184,7 @@ func TestSplitCutsAllBetweenTheGroupsUntilItIsHealed(t *testing.T) {
 			t.Errorf("%s to %s: %d of %d lost", way.from, way.to, lost, sent)
 		}
 	}
-	w.split(groups, false)
+	w.split(severed, false)
 	s, _ := flow(t, w, "node-1", "node-2", 200*ms, nil)
 	if _, lost := s.Loss(0, time.Minute); lost > 0 {
 		t.Errorf("healed, and %d lost", lost)

@@ -1,3 +1,7 @@
+// Package emulator carries real packets through the model of a wide-area network (package wan), on a thread of its own:
+// each site's uplink is a TUN device whose other end the emulator holds.
+//
+//	site A ─TUN─▶ wan.Network: uplink, link, downlink ─TUN─▶ site B
 package emulator
 
 import (
@@ -11,7 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"overlayd/internal/lab/thread"
+	"overlayd/internal/lab/wan"
 )
+
+// Network is the model, of packets that are bytes.
+type Network = wan.Network[[]byte]
 
 // Uplink is how a site is attached.
 type Uplink struct {
@@ -29,14 +37,14 @@ const readBatch = 64
 type Emulator struct {
 	start   time.Time
 	uplinks []Uplink
-	sites   map[netip.Addr]Site
+	sites   map[netip.Addr]wan.Site
 	wake    int // an eventfd
 	done    chan struct{}
 
 	// Owned by the thread.
 	network  *Network
 	free     [][]byte
-	taps     map[Site][]*Tap
+	taps     map[wan.Site][]*Tap
 	lateness Lateness
 	counts   Counts
 	sent     []uint64 // bytes, by site
@@ -48,7 +56,7 @@ type Emulator struct {
 
 // Counts counts packets by their fate, and those that the emulator could not place.
 type Counts struct {
-	ByFate    map[Fate]uint64
+	ByFate    map[wan.Fate]uint64
 	NoAddress uint64 // to an address that no site has
 	Refused   uint64 // arrived, but the site's device did not take it: it is down or full
 }
@@ -65,17 +73,17 @@ func Start(uplinks []Uplink, seed uint64) (*Emulator, error) {
 	e := &Emulator{
 		start:   time.Now(),
 		uplinks: uplinks,
-		sites:   make(map[netip.Addr]Site),
+		sites:   make(map[netip.Addr]wan.Site),
 		wake:    wake,
 		done:    make(chan struct{}),
-		network: NewNetwork(len(uplinks), seed),
-		taps:    make(map[Site][]*Tap),
-		counts:  Counts{ByFate: make(map[Fate]uint64)},
+		network: wan.NewNetwork[[]byte](len(uplinks), seed),
+		taps:    make(map[wan.Site][]*Tap),
+		counts:  Counts{ByFate: make(map[wan.Fate]uint64)},
 		sent:    make([]uint64, len(uplinks)),
 	}
 	for i, u := range uplinks {
 		for _, addr := range u.Addresses {
-			e.sites[addr] = Site(i)
+			e.sites[addr] = wan.Site(i)
 		}
 	}
 	go func() {
@@ -100,7 +108,7 @@ func (e *Emulator) Close() error {
 
 // Change runs f, with the time on the network's clock, between two packets and returns when it did. It must not be
 // called after Close.
-func (e *Emulator) Change(f func(now Instant, n *Network)) time.Time {
+func (e *Emulator) Change(f func(now wan.Instant, n *Network)) time.Time {
 	var at time.Time
 	e.call(func() {
 		at = time.Now()
@@ -110,7 +118,7 @@ func (e *Emulator) Change(f func(now Instant, n *Network)) time.Time {
 }
 
 // AddTap shows every packet of a site to t until remove is called.
-func (e *Emulator) AddTap(s Site, t Tap) (remove func()) {
+func (e *Emulator) AddTap(s wan.Site, t Tap) (remove func()) {
 	e.call(func() { e.taps[s] = append(e.taps[s], &t) })
 	return func() {
 		e.call(func() { e.taps[s] = slices.DeleteFunc(e.taps[s], func(have *Tap) bool { return have == &t }) })
@@ -121,8 +129,8 @@ func (e *Emulator) AddTap(s Site, t Tap) (remove func()) {
 func (e *Emulator) Report() (late Lateness, counts Counts) {
 	e.call(func() {
 		late, counts = e.lateness, e.counts
-		counts.ByFate = make(map[Fate]uint64)
-		for fate := range fates {
+		counts.ByFate = make(map[wan.Fate]uint64)
+		for fate := range wan.Fates {
 			counts.ByFate[fate] = e.counts.ByFate[fate]
 		}
 	})
@@ -151,7 +159,7 @@ func (e *Emulator) kick() error {
 }
 
 // now is the time on the emulator's clock.
-func (e *Emulator) now() Instant { return time.Since(e.start) }
+func (e *Emulator) now() wan.Instant { return time.Since(e.start) }
 
 // run is the thread: deliver what is due, sleep until something is due or comes in, read.
 func (e *Emulator) run() {
@@ -171,7 +179,7 @@ func (e *Emulator) run() {
 		}
 		for i := range fds[1:] {
 			if fds[1+i].Revents&unix.POLLIN != 0 {
-				e.read(Site(i))
+				e.read(wan.Site(i))
 			}
 		}
 		if fds[0].Revents != 0 && e.work() {
@@ -196,7 +204,7 @@ func (e *Emulator) work() (stop bool) {
 }
 
 // read takes what a site has sent into the network.
-func (e *Emulator) read(from Site) {
+func (e *Emulator) read(from wan.Site) {
 	for range readBatch {
 		b := e.buffer()
 		n, err := unix.Read(e.uplinks[from].TUN, b)
@@ -215,7 +223,7 @@ func (e *Emulator) read(from Site) {
 			e.free = append(e.free, b[:cap(b)])
 			continue
 		}
-		e.network.Send(e.now(), from, to, b)
+		e.network.Send(e.now(), from, to, len(b), b)
 	}
 }
 
@@ -228,7 +236,7 @@ func (e *Emulator) deliver() {
 			return
 		}
 		e.counts.ByFate[r.Fate]++
-		if r.Fate == Delivered {
+		if r.Fate == wan.Delivered {
 			for _, tap := range e.taps[r.To] {
 				(*tap)(false, r.Data)
 			}

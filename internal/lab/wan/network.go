@@ -1,11 +1,11 @@
-// Package emulator is a wide-area network in user space. Each site's uplink is a TUN device whose other end the
-// emulator holds; between sites there are links with delay, jitter, loss and cuts, and in front of each site a port
-// with a rate and a queue in each direction.
+// Package wan is the model of a wide-area network, in explicit time: between sites there are links with delay, jitter,
+// loss and cuts, and in front of each site a port with a rate and a queue in each direction.
 //
-//	site A ─TUN─▶ uplink queue ─▶ link A→B: cut? lost? delay, jitter ─▶ downlink queue ─▶ TUN─▶ site B
+//	site A ─▶ uplink queue ─▶ link A→B: cut? lost? delay, jitter ─▶ downlink queue ─▶ site B
 //
-// Network is the pure model, in explicit time; Emulator is the thread around it that reads and writes packets.
-package emulator
+// Package emulator carries real packets through it, package sim those of a simulation: what happens to a packet is the
+// same in both.
+package wan
 
 import (
 	"math/rand/v2"
@@ -14,7 +14,7 @@ import (
 	"overlayd/internal/lab/agenda"
 )
 
-// Instant is a time on the emulator's clock: how long ago it was started.
+// Instant is a time on the network's clock: how long ago it was started.
 type Instant = time.Duration
 
 // Site numbers the sites of a network, from 0.
@@ -46,8 +46,8 @@ const (
 	Cut              // by a cut link
 	QueueFull        // by the drop-tail queue of an uplink or a downlink
 	Unreachable      // there is no link to the destination
-	Overflow         // more packets were under way than the emulator holds
-	fates
+	Overflow         // more packets were under way than the network holds
+	Fates            // how many there are
 )
 
 // String names the fate.
@@ -56,9 +56,9 @@ func (f Fate) String() string {
 }
 
 // Result is the end of a packet's way.
-type Result struct {
+type Result[P any] struct {
 	From, To Site
-	Data     []byte // as given to Send
+	Data     P // as given to Send
 	Due      Instant
 	Fate     Fate
 }
@@ -68,12 +68,14 @@ const maxUnderWay = 1 << 16
 
 // Network is the model. It has no clock: every method is told the time, which must not run backwards. Equal seeds and
 // equal calls give equal results. Every packet sent comes out of Pop exactly once.
-type Network struct {
+//
+// P is what stands for a packet.
+type Network[P any] struct {
 	seed  uint64
 	sites []*site
 	links map[[2]Site]*direction
-	queue agenda.Agenda[appointment]
-	ended []Result // not yet popped, from first on
+	queue agenda.Agenda[appointment[P]]
+	ended []Result[P] // not yet popped, from first on
 	first int
 }
 
@@ -94,8 +96,8 @@ type direction struct {
 }
 
 // NewNetwork is a network of the given number of sites without links.
-func NewNetwork(sites int, seed uint64) *Network {
-	n := &Network{seed: seed, links: make(map[[2]Site]*direction)}
+func NewNetwork[P any](sites int, seed uint64) *Network[P] {
+	n := &Network[P]{seed: seed, links: make(map[[2]Site]*direction)}
 	for range sites {
 		n.sites = append(n.sites, &site{})
 	}
@@ -103,7 +105,7 @@ func NewNetwork(sites int, seed uint64) *Network {
 }
 
 // SetLink sets what happens from now on to packets from one site to another.
-func (n *Network) SetLink(now Instant, from, to Site, link Link) {
+func (n *Network[P]) SetLink(now Instant, from, to Site, link Link) {
 	n.advance(now)
 	d := n.links[[2]Site{from, to}]
 	if d == nil {
@@ -114,7 +116,7 @@ func (n *Network) SetLink(now Instant, from, to Site, link Link) {
 }
 
 // Link is what SetLink has set; false if it has not.
-func (n *Network) Link(from, to Site) (Link, bool) {
+func (n *Network[P]) Link(from, to Site) (Link, bool) {
 	d := n.links[[2]Site{from, to}]
 	if d == nil {
 		return Link{}, false
@@ -123,35 +125,35 @@ func (n *Network) Link(from, to Site) (Link, bool) {
 }
 
 // SetPorts sets the two directions of a site's connection from now on.
-func (n *Network) SetPorts(now Instant, s Site, up, down Port) {
+func (n *Network[P]) SetPorts(now Instant, s Site, up, down Port) {
 	n.advance(now)
 	n.sites[s].up.Port, n.sites[s].down.Port = up, down
 }
 
 // UnderWay is how many packets are inside the network.
-func (n *Network) UnderWay() int { return n.queue.Len() + len(n.ended) - n.first }
+func (n *Network[P]) UnderWay() int { return n.queue.Len() + len(n.ended) - n.first }
 
-// Send puts a packet into the network. The network keeps data until Pop returns it.
-func (n *Network) Send(now Instant, from, to Site, data []byte) {
+// Send puts a packet of so many bytes into the network, which keeps data until Pop returns it.
+func (n *Network[P]) Send(now Instant, from, to Site, size int, data P) {
 	n.advance(now)
-	p := packet{from: from, to: to, data: data}
+	p := packet[P]{from: from, to: to, size: size, data: data}
 	if n.UnderWay() >= maxUnderWay {
 		n.end(p, now, Overflow)
 		return
 	}
-	departure, ok := n.sites[from].up.admit(now, len(data))
+	departure, ok := n.sites[from].up.admit(now, size)
 	switch {
 	case !ok:
 		n.end(p, now, QueueFull)
 	case departure > now:
-		n.queue.Push(departure, appointment{stageLink, p})
+		n.queue.Push(departure, appointment[P]{stageLink, p})
 	default:
 		n.cross(p, now)
 	}
 }
 
 // NextDeadline is when Pop has something to do; false if never.
-func (n *Network) NextDeadline() (Instant, bool) {
+func (n *Network[P]) NextDeadline() (Instant, bool) {
 	if n.first < len(n.ended) {
 		return n.ended[n.first].Due, true
 	}
@@ -159,20 +161,20 @@ func (n *Network) NextDeadline() (Instant, bool) {
 }
 
 // Pop returns the next packet whose way has ended by now; false if there is none.
-func (n *Network) Pop(now Instant) (Result, bool) {
+func (n *Network[P]) Pop(now Instant) (Result[P], bool) {
 	n.advance(now)
 	if n.first == len(n.ended) {
 		n.ended, n.first = n.ended[:0], 0
-		return Result{}, false
+		return Result[P]{}, false
 	}
 	r := n.ended[n.first]
-	n.ended[n.first] = Result{}
+	n.ended[n.first] = Result[P]{}
 	n.first++
 	return r, true
 }
 
 // advance does everything that is due by now.
-func (n *Network) advance(now Instant) {
+func (n *Network[P]) advance(now Instant) {
 	for at, some := n.queue.Next(); some && at <= now; at, some = n.queue.Next() {
 		next := n.queue.Pop()
 		switch p := next.packet; next.stage {
@@ -181,13 +183,13 @@ func (n *Network) advance(now Instant) {
 		case stageDownlink:
 			n.descend(p, at)
 		case stageEnd:
-			n.ended = append(n.ended, Result{From: p.from, To: p.to, Data: p.data, Due: at, Fate: p.fate})
+			n.ended = append(n.ended, Result[P]{From: p.from, To: p.to, Data: p.data, Due: at, Fate: p.fate})
 		}
 	}
 }
 
 // cross takes a packet that has left its uplink at the given time over the link.
-func (n *Network) cross(p packet, at Instant) {
+func (n *Network[P]) cross(p packet[P], at Instant) {
 	d := n.links[[2]Site{p.from, p.to}]
 	switch {
 	case d == nil:
@@ -208,21 +210,21 @@ func (n *Network) cross(p packet, at Instant) {
 		arrival = max(arrival, d.last)
 	}
 	d.last = max(arrival, d.last)
-	n.queue.Push(arrival, appointment{stageDownlink, p})
+	n.queue.Push(arrival, appointment[P]{stageDownlink, p})
 }
 
 // descend takes a packet that has reached its destination's downlink at the given time through that.
-func (n *Network) descend(p packet, at Instant) {
-	if arrival, ok := n.sites[p.to].down.admit(at, len(p.data)); ok {
+func (n *Network[P]) descend(p packet[P], at Instant) {
+	if arrival, ok := n.sites[p.to].down.admit(at, p.size); ok {
 		n.end(p, arrival, Delivered)
 		return
 	}
 	n.end(p, at, QueueFull)
 }
 
-func (n *Network) end(p packet, at Instant, fate Fate) {
+func (n *Network[P]) end(p packet[P], at Instant, fate Fate) {
 	p.fate = fate
-	n.queue.Push(at, appointment{stageEnd, p})
+	n.queue.Push(at, appointment[P]{stageEnd, p})
 }
 
 // admit is when a packet of the given size, offered now, has left the port; false if it is dropped.

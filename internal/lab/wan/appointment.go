@@ -1,4 +1,4 @@
-package emulator
+package wan
 
 // stage is what a packet meets next.
 type stage uint8
@@ -10,14 +10,15 @@ const (
 )
 
 // packet is a packet under way.
-type packet struct {
+type packet[P any] struct {
 	from, to Site
-	data     []byte
+	size     int // bytes
+	data     P
 	fate     Fate
 }
 
 // appointment is a stage that a packet reaches at a certain time.
-type appointment struct {
+type appointment[P any] struct {
 	stage stage
-	packet
+	packet[P]
 }
