@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"overlayd/internal/lab"
+	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/netns"
 	"overlayd/internal/lab/scenario"
 )
@@ -91,7 +92,7 @@ func runFiles(cmd *cobra.Command, files []string, o lab.Options, format string) 
 	return nil
 }
 
-func printReport(out io.Writer, r lab.Report, format string) error {
+func printReport(out io.Writer, r judge.Report, format string) error {
 	if format == formatJSON {
 		return json.NewEncoder(out).Encode(r)
 	}

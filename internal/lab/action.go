@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/meter"
 	"overlayd/internal/lab/scenario"
 	"overlayd/internal/lab/wan"
@@ -44,7 +45,7 @@ func (t *trial) act(ctx context.Context, timed scenario.Timed) error {
 }
 
 // note adds to the time line what happened at a moment.
-func (t *trial) note(at time.Time, kind, text string) { t.journal.note(at.Sub(t.epoch), kind, text) }
+func (t *trial) note(at time.Time, kind, text string) { t.journal.Note(at.Sub(t.epoch), kind, text) }
 
 func (t *trial) setCut(p scenario.Pair, cut bool) {
 	at := t.world.change(p, func(l wan.Link) wan.Link { l.Cut = cut; return l })
@@ -63,11 +64,11 @@ func (t *trial) eachOf(who scenario.Who, what string, f func(*node) error) error
 		names = []string{name}
 	}
 	if who.RelayOf != nil {
-		s, ok := t.history.at(*who.RelayOf, time.Since(t.epoch))
-		if !ok || len(s.via) == 0 {
+		s, ok := t.history.At(*who.RelayOf, time.Since(t.epoch))
+		if !ok || len(s.Via) == 0 {
 			return fmt.Errorf("there is no relay to %s: %v goes %v", what, who.RelayOf, s)
 		}
-		names = s.via[:1]
+		names = s.Via[:1]
 	}
 	for _, name := range names {
 		t.note(time.Now(), what, name)
@@ -86,8 +87,8 @@ func (t *trial) show(ctx context.Context, names []string) error {
 		if err != nil {
 			return err
 		}
-		t.journal.note(at, "show", "overlayctl paths at "+name)
-		t.journal.block(at, "show", strings.Split(strings.TrimRight(string(b), "\n"), "\n"))
+		t.journal.Note(at, "show", "overlayctl paths at "+name)
+		t.journal.Block(at, "show", strings.Split(strings.TrimRight(string(b), "\n"), "\n"))
 	}
 	return nil
 }
@@ -130,7 +131,7 @@ func (t *trial) transfer(ctx context.Context, name string, a scenario.TCP) {
 		}
 		t.note(time.Now(), "tcp", text)
 		t.mu.Lock()
-		t.transfers[name] = transferResult{g, err}
+		t.transfers[name] = judge.Transfer{Goodput: g, Err: err}
 		t.mu.Unlock()
 	})
 }

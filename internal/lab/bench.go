@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"overlayd/internal/control"
+	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/meter"
 	"overlayd/internal/lab/netns"
 )
@@ -176,7 +178,7 @@ func (b *bench) awaitPath(ctx context.Context, want string) error {
 				return err
 			}
 			for _, p := range report.Peers {
-				if p.Peer == to.site.name && p.State == "up" && p.Selected != nil && routeName(p.Selected.Via) == want {
+				if p.Peer == to.site.name && p.State == control.StateUp && p.Selected != nil && judge.RouteName(p.Selected.Via) == want {
 					return nil
 				}
 			}
@@ -254,13 +256,13 @@ func (b *bench) measure(ctx context.Context) (BenchReport, error) {
 }
 
 // usages is what every daemon has used until now, those of wireguard-go alone among them.
-func (b *bench) usages() []Usage {
-	var all []Usage
+func (b *bench) usages() []judge.Usage {
+	var all []judge.Usage
 	for _, name := range []string{sender, relay, receiver} {
 		all = append(all, b.nodes[name].usage())
 	}
 	for i, name := range []string{sender, receiver} {
-		u := Usage{Node: "wireguard-go at " + name, CPU: cpuTime(b.bare[i].process.PID())}
+		u := judge.Usage{Node: "wireguard-go at " + name, CPU: cpuTime(b.bare[i].process.PID())}
 		u.Resident, u.Peak = memory(b.bare[i].process.PID())
 		all = append(all, u)
 	}

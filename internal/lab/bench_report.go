@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/meter"
 )
 
@@ -38,8 +39,8 @@ type BenchReport struct {
 	DirectCPU    Spread `json:"direct_cpu_s_per_gb"`    // both ends
 	RelayCPU     Spread `json:"relay_cpu_s_per_gb"`     // the relay alone
 
-	Idle []Usage `json:"idle"` // before the first transfer
-	Busy []Usage `json:"busy"` // after the last
+	Idle []judge.Usage `json:"idle"` // before the first transfer
+	Busy []judge.Usage `json:"busy"` // after the last
 }
 
 func newBenchReport(samples map[string][]sample) BenchReport {
@@ -81,8 +82,8 @@ func (r BenchReport) Print(out io.Writer) {
 		number := func(v float64) string { return fmt.Sprintf("%.3f", v/scale) }
 		return []string{name, number(s.Median), number(s.Min), number(s.Max), unit, want}
 	}
-	want := func(text string, ok bool) string { return text + "  " + passed(ok) }
-	printTable(out, []string{"WHAT", "MEDIAN", "MIN", "MAX", "UNIT", "TO REACH"}, [][]string{
+	want := func(text string, ok bool) string { return text + "  " + judge.Passed(ok) }
+	judge.PrintTable(out, []string{"WHAT", "MEDIAN", "MIN", "MAX", "UNIT", "TO REACH"}, [][]string{
 		row("TCP, kernel forwarding alone", r.Kernel, 1e9, "Gbit/s", ""),
 		row("TCP, wireguard-go alone", r.WireGuard, 1e9, "Gbit/s", ""),
 		row("TCP, overlayd direct", r.Direct, 1e9, "Gbit/s", ""),
@@ -105,5 +106,5 @@ func (r BenchReport) Print(out io.Writer) {
 			idle.Node, megabytes(idle.Resident), megabytes(r.Busy[i].Resident), megabytes(r.Busy[i].Peak), target,
 		})
 	}
-	printTable(out, []string{"RESIDENT MEMORY, MB", "IDLE", "AT THE END", "PEAK", "TO REACH"}, rows)
+	judge.PrintTable(out, []string{"RESIDENT MEMORY, MB", "IDLE", "AT THE END", "PEAK", "TO REACH"}, rows)
 }

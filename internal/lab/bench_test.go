@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+
+	"overlayd/internal/lab/judge"
 )
 
 func TestRatioIsOfTheSameRound(t *testing.T) {
@@ -15,7 +17,7 @@ func TestRatioIsOfTheSameRound(t *testing.T) {
 	if want := (Spread{Median: 1, Min: 0.5, Max: 1, Count: 3}); r.Ratio != want {
 		t.Errorf("got %+v, want %+v", r.Ratio, want)
 	}
-	r.Idle = []Usage{{Node: "relay", Resident: 41e6}, {Node: "wireguard-go at sender", Resident: 80e6}}
+	r.Idle = []judge.Usage{{Node: "relay", Resident: 41e6}, {Node: "wireguard-go at sender", Resident: 80e6}}
 	r.Busy = r.Idle
 	var out bytes.Buffer
 	r.Print(&out)

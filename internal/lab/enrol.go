@@ -10,21 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/scenario"
 )
-
-// Enrolment is how the network came about.
-type Enrolment struct {
-	Nodes    int           `json:"nodes"` // that are members at the start
-	Took     time.Duration `json:"took_ns"`
-	LastJoin time.Duration `json:"last_join_ns"` // since the start, and before it: negative
-}
-
-// String tells it in a sentence.
-func (e Enrolment) String() string {
-	return fmt.Sprintf("%d nodes, set up in %.1f s, the last joined at %.3f",
-		e.Nodes, e.Took.Seconds(), e.LastJoin.Seconds())
-}
 
 // atOnce is how many nodes join and start at the same time.
 const atOnce = 6
@@ -58,7 +46,7 @@ func (t *trial) enrol(ctx context.Context) error {
 	if err := t.enrolAll(ctx, founder, newcomers); err != nil {
 		return err
 	}
-	t.enrolment = Enrolment{Nodes: len(newcomers) + 1, Took: time.Since(began)}
+	t.enrolment = judge.Enrolment{Nodes: len(newcomers) + 1, Took: time.Since(began)}
 	return founder.poll(ctx, joinPatience, t.learnAddresses)
 }
 

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"overlayd/internal/control"
+	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/meter"
 	"overlayd/internal/lab/scenario"
 )
@@ -32,20 +32,20 @@ const answerPatience = 2 * time.Second
 func (t *trial) inquire(ctx context.Context) {
 	port := uint16(meterPort)
 	for _, x := range t.scenario.Expect {
-		var find func(context.Context, inquiry) measured
+		var find func(context.Context, inquiry) judge.Measured
 		switch c := x.Check.(type) {
 		case scenario.Converged:
-			find = func(ctx context.Context, q inquiry) measured { return q.converged(ctx, c.Of) }
+			find = func(ctx context.Context, q inquiry) judge.Measured { return q.converged(ctx, c.Of) }
 		case scenario.Revoked:
-			find = func(ctx context.Context, q inquiry) measured { return q.revoked(ctx, c) }
+			find = func(ctx context.Context, q inquiry) judge.Measured { return q.revoked(ctx, c) }
 		case scenario.Members:
-			find = func(ctx context.Context, q inquiry) measured { return q.members(ctx, c) }
+			find = func(ctx context.Context, q inquiry) judge.Measured { return q.members(ctx, c) }
 		case scenario.Connected:
 			port++
 			own := port
-			find = func(ctx context.Context, q inquiry) measured { return q.connected(ctx, c.Flow, own) }
+			find = func(ctx context.Context, q inquiry) judge.Measured { return q.connected(ctx, c.Flow, own) }
 		case scenario.IdleTraffic:
-			find = func(ctx context.Context, q inquiry) measured { return q.idleTraffic(ctx, c.Of) }
+			find = func(ctx context.Context, q inquiry) judge.Measured { return q.idleTraffic(ctx, c.Of) }
 		default:
 			continue
 		}
@@ -54,7 +54,7 @@ func (t *trial) inquire(ctx context.Context) {
 			t.mu.Lock()
 			t.findings[x.Name] = found
 			t.mu.Unlock()
-			t.journal.note(time.Since(t.epoch), "found", x.Name+": "+found.note)
+			t.journal.Note(time.Since(t.epoch), "found", x.Name+": "+found.Note)
 		})
 	}
 }
@@ -62,11 +62,11 @@ func (t *trial) inquire(ctx context.Context) {
 // await sleeps until the window of an expectation begins, and then finds out. If the window begins at an event, it
 // begins when that really did, but nobody is asked before the event is over.
 func (t *trial) await(
-	ctx context.Context, x scenario.Expectation, find func(context.Context, inquiry) measured,
-) measured {
+	ctx context.Context, x scenario.Expectation, find func(context.Context, inquiry) judge.Measured,
+) judge.Measured {
 	from, to, err := t.line.Window(x.Window)
 	if err != nil {
-		return measured{missing: true, note: err.Error()}
+		return judge.Measured{Missing: true, Note: err.Error()}
 	}
 	q := inquiry{t: t, from: t.epoch.Add(from), until: t.epoch.Add(to)}
 	if o := t.occasions[x.Window.From.Base]; o != nil {
@@ -74,11 +74,11 @@ func (t *trial) await(
 		case <-o.over:
 			q.from = o.began.Add(x.Window.From.After)
 		case <-ctx.Done():
-			return measured{missing: true, note: "it did not come to it"}
+			return judge.Measured{Missing: true, Note: "it did not come to it"}
 		}
 	}
 	if !pause(ctx, time.Until(q.from)) {
-		return measured{missing: true, note: "it did not come to it"}
+		return judge.Measured{Missing: true, Note: "it did not come to it"}
 	}
 	return find(ctx, q)
 }
@@ -94,15 +94,15 @@ func pause(ctx context.Context, d time.Duration) bool {
 }
 
 // rounds calls ask again and again until it says yes or the window ends, and measures the time from its beginning.
-func (q inquiry) rounds(ctx context.Context, ask func(context.Context) (yes bool, note string)) measured {
+func (q inquiry) rounds(ctx context.Context, ask func(context.Context) (yes bool, note string)) judge.Measured {
 	for {
 		yes, note := ask(ctx)
 		now := time.Now()
 		if yes {
-			return measured{value: now.Sub(q.from).Seconds(), note: note}
+			return judge.Measured{Value: now.Sub(q.from).Seconds(), Note: note}
 		}
 		if now.After(q.until) || !pause(ctx, inquiryInterval) {
-			return measured{q.until.Sub(q.from).Seconds(), true, note}
+			return judge.Measured{Value: q.until.Sub(q.from).Seconds(), Missing: true, Note: note}
 		}
 	}
 }
@@ -126,7 +126,7 @@ func (q inquiry) status(ctx context.Context, n *node) (control.Status, error) {
 }
 
 // converged waits until all know the same. As long as two are known to differ, only these two are asked.
-func (q inquiry) converged(ctx context.Context, g scenario.Group) measured {
+func (q inquiry) converged(ctx context.Context, g scenario.Group) judge.Measured {
 	var first []*node // that differed last
 	return q.rounds(ctx, func(ctx context.Context) (bool, string) {
 		nodes := q.those(g)
@@ -162,7 +162,7 @@ func rank(list []*node, n *node) int {
 // each waits until every node of a group has said yes once, and asks none again that has. The note says when half had.
 func (q inquiry) each(
 	ctx context.Context, g scenario.Group, except string, yes func(context.Context, *node) bool,
-) measured {
+) judge.Measured {
 	said := make(map[*node]time.Duration)
 	return q.rounds(ctx, func(ctx context.Context) (bool, string) {
 		var mu sync.Mutex // guards said and open
@@ -198,7 +198,7 @@ func (q inquiry) each(
 const askAtOnce = 2
 
 // revoked waits until no node lists the named one or has a path to it.
-func (q inquiry) revoked(ctx context.Context, c scenario.Revoked) measured {
+func (q inquiry) revoked(ctx context.Context, c scenario.Revoked) judge.Measured {
 	return q.each(ctx, c.Of, c.Node, func(ctx context.Context, n *node) bool {
 		ctx, cancel := context.WithTimeout(ctx, answerPatience)
 		defer cancel()
@@ -217,7 +217,7 @@ func (q inquiry) revoked(ctx context.Context, c scenario.Revoked) measured {
 }
 
 // members waits until every node lists so many members.
-func (q inquiry) members(ctx context.Context, c scenario.Members) measured {
+func (q inquiry) members(ctx context.Context, c scenario.Members) judge.Measured {
 	return q.each(ctx, c.Of, "", func(ctx context.Context, n *node) bool {
 		s, err := q.status(ctx, n)
 		return err == nil && len(s.Members) == c.Are
@@ -228,11 +228,11 @@ func (q inquiry) members(ctx context.Context, c scenario.Members) measured {
 const connectedEvery = 20 * time.Millisecond
 
 // connected sends packets until one arrives, in every direction of a pair, and measures the worse.
-func (q inquiry) connected(ctx context.Context, p scenario.Pair, port uint16) measured {
-	worst := measured{}
+func (q inquiry) connected(ctx context.Context, p scenario.Pair, port uint16) judge.Measured {
+	worst := judge.Measured{}
 	for _, d := range p.Directions() {
 		m := q.arrives(ctx, d, port)
-		if !worst.missing && (m.missing || m.value >= worst.value) {
+		if !worst.Missing && (m.Missing || m.Value >= worst.Value) {
 			worst = m
 		}
 	}
@@ -240,8 +240,12 @@ func (q inquiry) connected(ctx context.Context, p scenario.Pair, port uint16) me
 }
 
 // arrives sends packets in one direction until one arrives.
-func (q inquiry) arrives(ctx context.Context, d scenario.Pair, port uint16) measured {
-	fail := func(err error) measured { return measured{q.until.Sub(q.from).Seconds(), true, err.Error()} }
+func (q inquiry) arrives(ctx context.Context, d scenario.Pair, port uint16) judge.Measured {
+	fail := func(err error) judge.Measured {
+		return judge.Measured{
+			Value: q.until.Sub(q.from).Seconds(), Missing: true, Note: err.Error(),
+		}
+	}
 	from, to := q.t.address(d.From, false), q.t.address(d.To, false)
 	if !from.IsValid() || !to.IsValid() {
 		return fail(fmt.Errorf("%v: one has no address", d))
@@ -265,7 +269,7 @@ func (q inquiry) arrives(ctx context.Context, d scenario.Pair, port uint16) meas
 	defer sender.Stop()
 	for {
 		if first, ok := record.Series().First(0); ok {
-			return measured{value: first.Seconds(), note: d.String()}
+			return judge.Measured{Value: first.Seconds(), Note: d.String()}
 		}
 		if time.Now().After(q.until) || !pause(ctx, inquiryInterval) {
 			return fail(fmt.Errorf("%v: nothing arrived", d))
@@ -274,11 +278,11 @@ func (q inquiry) arrives(ctx context.Context, d scenario.Pair, port uint16) meas
 }
 
 // idleTraffic measures what the nodes send that run throughout the window, whole IP packets on the underlay.
-func (q inquiry) idleTraffic(ctx context.Context, g scenario.Group) measured {
+func (q inquiry) idleTraffic(ctx context.Context, g scenario.Group) judge.Measured {
 	nodes := q.those(g)
 	before, began := q.t.world.wan.Sent()
 	if !pause(ctx, time.Until(q.until)) {
-		return measured{missing: true, note: "it did not come to the end of the window"}
+		return judge.Measured{Missing: true, Note: "it did not come to the end of the window"}
 	}
 	after, ended := q.t.world.wan.Sent()
 	type rate struct {
@@ -293,42 +297,10 @@ func (q inquiry) idleTraffic(ctx context.Context, g scenario.Group) measured {
 		}
 	}
 	if len(rates) == 0 {
-		return measured{missing: true, note: "no node ran throughout"}
+		return judge.Measured{Missing: true, Note: "no node ran throughout"}
 	}
 	slices.SortFunc(rates, func(a, b rate) int { return int(a.bits - b.bits) })
 	least, most := rates[0], rates[len(rates)-1]
-	return measured{value: most.bits, note: fmt.Sprintf("%d nodes, min %.2f, median %.2f, max %.2f kbit/s (%s)",
+	return judge.Measured{Value: most.bits, Note: fmt.Sprintf("%d nodes, min %.2f, median %.2f, max %.2f kbit/s (%s)",
 		len(rates), least.bits/1e3, meter.Quantile(rates, 0.5).bits/1e3, most.bits/1e3, most.node)}
-}
-
-// found judges what an inquiry has found.
-func (j judgement) found(x scenario.Expectation) Outcome {
-	what, unit, limit := "", Seconds, scenario.Limit{}
-	switch c := x.Check.(type) {
-	case scenario.Converged:
-		what, limit = some(c.Of)+" know the same", c.Within
-	case scenario.Revoked:
-		what, limit = "nobody knows "+c.Node, c.Within
-	case scenario.Members:
-		what, limit = fmt.Sprintf("%d members at %s", c.Are, some(c.Of)), c.Within
-	case scenario.Connected:
-		what, limit = "a packet "+c.Flow.String(), c.Within
-	case scenario.IdleTraffic:
-		what, unit, limit = "idle traffic, the highest", Rate, c.Below
-	}
-	j.t.mu.Lock()
-	m := j.t.findings[x.Name]
-	j.t.mu.Unlock()
-	return Outcome{
-		What: what, Unit: unit, Bound: limit.Bound, In: limit.In, Always: limit.Always,
-		Value: m.value, Missing: m.missing, Note: m.note,
-	}
-}
-
-// some names a group, shortly.
-func some(g scenario.Group) string {
-	if len(g) > 3 {
-		return fmt.Sprintf("%d nodes", len(g))
-	}
-	return strings.Join(g, ", ")
 }

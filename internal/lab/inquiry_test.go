@@ -12,6 +12,7 @@ import (
 
 	"overlayd/internal/control"
 	"overlayd/internal/control/controltest"
+	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/netns"
 	"overlayd/internal/lab/scenario"
 )
@@ -56,7 +57,7 @@ func trialOf(t testing.TB, count int) (*trial, []*daemon) {
 	t.Helper()
 	spawner := netns.NewSpawner()
 	t.Cleanup(spawner.Close)
-	tr := &trial{scenario: &scenario.Scenario{}, nodes: make(map[string]*node), epoch: time.Now(), journal: &journal{}}
+	tr := &trial{scenario: &scenario.Scenario{}, nodes: make(map[string]*node), epoch: time.Now(), journal: judge.NewJournal(nil)}
 	var all []*daemon
 	for i := range count {
 		name := string(rune('a' + i))
@@ -86,7 +87,7 @@ func TestNodesHaveConvergedWhenTheLastKnowsTheSame(t *testing.T) {
 	daemons[3].know("a")
 	time.AfterFunc(300*ms, func() { daemons[3].know("a", "b") })
 	q := inquiry{t: tr, from: time.Now(), until: time.Now().Add(5 * time.Second)}
-	if m := q.converged(t.Context(), everybody); m.missing || m.value < 0.3 || m.value > 2 {
+	if m := q.converged(t.Context(), everybody); m.Missing || m.Value < 0.3 || m.Value > 2 {
 		t.Errorf("%+v", m)
 	}
 	// While d is known to differ from a, nobody asks b and c.
@@ -101,7 +102,7 @@ func TestNodesThatDifferHaveNotConverged(t *testing.T) {
 		d.know(strings.Repeat("a", i+1))
 	}
 	q := inquiry{t: tr, from: time.Now(), until: time.Now().Add(200 * ms)}
-	if m := q.converged(t.Context(), everybody); !m.missing || !strings.Contains(m.note, "differ") {
+	if m := q.converged(t.Context(), everybody); !m.Missing || !strings.Contains(m.Note, "differ") {
 		t.Errorf("%+v", m)
 	}
 }
@@ -117,13 +118,13 @@ func TestARevokedNodeIsGoneWhenTheLastHasForgottenIt(t *testing.T) {
 	time.AfterFunc(300*ms, func() { daemons[2].know("a", "b", "c") })
 	q := inquiry{t: tr, from: time.Now(), until: time.Now().Add(5 * time.Second)}
 	m := q.revoked(t.Context(), scenario.Revoked{Node: "d", Of: everybody})
-	if m.missing || m.value < 0.3 || m.value > 2 || !strings.HasPrefix(m.note, "3 nodes") {
+	if m.Missing || m.Value < 0.3 || m.Value > 2 || !strings.HasPrefix(m.Note, "3 nodes") {
 		t.Errorf("%+v", m)
 	}
 	if daemons[0].asked != 1 {
 		t.Errorf("a was asked %d times, and had said at once that it was so", daemons[0].asked)
 	}
-	if m := q.members(t.Context(), scenario.Members{Of: everybody, Are: 3}); m.missing {
+	if m := q.members(t.Context(), scenario.Members{Of: everybody, Are: 3}); m.Missing {
 		t.Errorf("%+v", m)
 	}
 }
@@ -134,7 +135,7 @@ func TestNodesThatDoNotRunAreNotAsked(t *testing.T) {
 	daemons[1].know("a", "b")
 	tr.nodes["c"].kill()
 	q := inquiry{t: tr, from: time.Now(), until: time.Now().Add(5 * time.Second)}
-	if m := q.converged(t.Context(), everybody); m.missing || m.note != "2 nodes" || daemons[2].asked > 0 {
+	if m := q.converged(t.Context(), everybody); m.Missing || m.Note != "2 nodes" || daemons[2].asked > 0 {
 		t.Errorf("%+v", m)
 	}
 }
@@ -154,12 +155,12 @@ func TestWindowBeginsWhenItsEventReallyDidAndIsOver(t *testing.T) {
 	began := time.Now().Add(150 * ms)
 	time.AfterFunc(300*ms, func() { late.happened(began) })
 	asked := time.Time{}
-	tr.await(t.Context(), s.Expect[0], func(_ context.Context, q inquiry) measured {
+	tr.await(t.Context(), s.Expect[0], func(_ context.Context, q inquiry) judge.Measured {
 		asked = time.Now()
 		if want := began.Add(50 * ms); !q.from.Equal(want) {
 			t.Errorf("it counts from %v, want %v", q.from, want)
 		}
-		return measured{}
+		return judge.Measured{}
 	})
 	if asked.Before(began.Add(150 * ms)) {
 		t.Error("somebody was asked before the event was over")

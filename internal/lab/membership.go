@@ -83,7 +83,7 @@ func (t *trial) blame(event string, err error) {
 func (t *trial) order(ctx context.Context, at string, args ...string) error {
 	b, err := t.nodes[at].ctl(ctx, args...)
 	if err == nil && len(b) > 0 {
-		t.journal.block(time.Since(t.epoch), "said", strings.Split(strings.TrimRight(string(b), "\n"), "\n"))
+		t.journal.Block(time.Since(t.epoch), "said", strings.Split(strings.TrimRight(string(b), "\n"), "\n"))
 	}
 	return err
 }

@@ -228,8 +228,8 @@ func (n *node) ctl(ctx context.Context, args ...string) ([]byte, error) {
 }
 
 // paths is what `overlayctl paths` says now.
-func (n *node) paths(ctx context.Context) (pathsReport, error) {
-	var r pathsReport
+func (n *node) paths(ctx context.Context) (control.Paths, error) {
+	var r control.Paths
 	b, err := n.ctl(ctx, "-o", "json", "paths")
 	if err == nil {
 		err = json.Unmarshal(b, &r)

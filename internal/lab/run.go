@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/scenario"
 	"overlayd/internal/lab/thread"
 )
@@ -29,13 +30,13 @@ var ErrFailed = errors.New("failed")
 
 // Run runs the repetitions of one scenario, one after another. The error says that a run broke off; whether what was
 // expected came about is in the report.
-func Run(ctx context.Context, s *scenario.Scenario, o Options) (Report, error) {
+func Run(ctx context.Context, s *scenario.Scenario, o Options) (judge.Report, error) {
 	programs, err := findTools(o.Bin)
 	if err != nil {
-		return Report{}, err
+		return judge.Report{}, err
 	}
 	defer thread.Prioritize()()
-	report := Report{Scenario: s.Name, Description: s.Description, Short: o.Short, Pass: true}
+	report := judge.Report{Scenario: s.Name, Description: s.Description, Short: o.Short}
 	seed := s.Seed
 	if o.Seed != nil {
 		seed = *o.Seed
@@ -47,18 +48,18 @@ func Run(ctx context.Context, s *scenario.Scenario, o Options) (Report, error) {
 		}
 		report.Results = append(report.Results, result)
 	}
-	report.conclude()
+	report.Conclude()
 	return report, nil
 }
 
 // once runs one repetition.
-func (o Options) once(ctx context.Context, s *scenario.Scenario, programs tools, seed uint64) (_ Result, err error) {
+func (o Options) once(ctx context.Context, s *scenario.Scenario, programs tools, seed uint64) (_ judge.Result, err error) {
 	dir, done, err := o.directory(s.Name, seed)
 	if err != nil {
-		return Result{}, err
+		return judge.Result{}, err
 	}
 	t := &trial{
-		scenario: s, seed: seed, tools: programs, dir: dir, verbose: o.Verbose, journal: &journal{out: o.Out},
+		scenario: s, seed: seed, tools: programs, dir: dir, verbose: o.Verbose, journal: judge.NewJournal(o.Out),
 	}
 	if o.Out != nil {
 		fmt.Fprintf(o.Out, "%s, seed %d: %s\n", s.Name, seed, s.Description)

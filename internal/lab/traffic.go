@@ -20,13 +20,6 @@ type meters struct {
 // meterPort is the UDP port of every receiver.
 const meterPort = 7007
 
-// A gap is told on the time line if it is so many intervals long and packets are missing, or so much longer if they were
-// only held up, which a busy machine does too.
-const (
-	noticeable     = 4
-	noticeableHeld = 20
-)
-
 // startMeters starts every flow of the scenario.
 func (t *trial) startMeters() (_ *meters, err error) {
 	m := &meters{records: make(map[scenario.Pair]*meter.Record)}
@@ -49,7 +42,7 @@ func (t *trial) startMeters() (_ *meters, err error) {
 			if err != nil {
 				return m, err
 			}
-			record.OnGap(noticeable*spec.Every, t.tellGap(d, spec.Every))
+			t.journal.TellGaps(d, spec.Every, record)
 			id++
 			at[d.To].Expect(id, record)
 			sender, err := meter.Send(t.world.place(d.From), meter.Flow{
@@ -62,20 +55,9 @@ func (t *trial) startMeters() (_ *meters, err error) {
 			m.senders = append(m.senders, sender)
 			m.records[d] = record
 		}
-		t.journal.note(time.Since(t.epoch), "traffic", fmt.Sprintf("%v, a packet every %v", spec.Flow, spec.Every))
+		t.journal.Note(time.Since(t.epoch), "traffic", fmt.Sprintf("%v, a packet every %v", spec.Flow, spec.Every))
 	}
 	return m, nil
-}
-
-// tellGap notes a gap between two arrivals on the time line.
-func (t *trial) tellGap(d scenario.Pair, every time.Duration) func(meter.Gap) {
-	return func(g meter.Gap) {
-		length := g.To - g.From - every
-		if g.Missing == 0 && length < noticeableHeld*every {
-			return
-		}
-		t.journal.note(g.To, "outage", fmt.Sprintf("%v  %d ms, %d packets missing", d, length.Milliseconds(), g.Missing))
-	}
 }
 
 // stop ends the flows.

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"overlayd/internal/lab/meter"
+	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/scenario"
 )
 
@@ -22,33 +22,27 @@ type trial struct {
 	tools    tools
 	dir      string // of the nodes' states and logs
 	verbose  bool
-	journal  *journal
+	journal  *judge.Journal
 
 	world    *world
 	nodes    map[string]*node
 	watchers map[string]*watcher
-	history  *history
+	history  *judge.History
 	epoch    time.Time     // the start of the time line
 	pressure time.Duration // on the CPU, at the start
 	meters   *meters
 	secret   *secret
 
-	enrolment Enrolment
+	enrolment judge.Enrolment
 	lastJoin  time.Time
 	occasions map[string]*occasion // by the name of the event
 
 	mu        sync.Mutex // guards what follows
-	transfers map[string]transferResult
-	captures  map[string]*capture // by the name of the expectation
-	findings  map[string]measured // of inquiries, by the name of the expectation
-	errs      []error             // what went wrong beside the expectations
-	running   sync.WaitGroup      // transfers and inquiries
-}
-
-// transferResult is how a transfer went.
-type transferResult struct {
-	goodput meter.Goodput
-	err     error
+	transfers map[string]judge.Transfer
+	captures  map[string]*capture       // by the name of the expectation
+	findings  map[string]judge.Measured // of inquiries, by the name of the expectation
+	errs      []error                   // what went wrong beside the expectations
+	running   sync.WaitGroup            // transfers and inquiries
 }
 
 // The bounds on what must not take for ever.
@@ -61,13 +55,13 @@ const (
 )
 
 // run runs the trial and returns what it found. An error says that there is no finding.
-func (t *trial) run(ctx context.Context, hold func(context.Context)) (result Result, err error) {
+func (t *trial) run(ctx context.Context, hold func(context.Context)) (result judge.Result, err error) {
 	if t.line, err = t.scenario.Timeline(t.seed); err != nil {
-		return Result{}, err
+		return judge.Result{}, err
 	}
 	t.world, err = newWorld(t.scenario, t.seed, hold != nil)
 	if err != nil {
-		return Result{}, err
+		return judge.Result{}, err
 	}
 	t.makeNodes()
 	defer func() {
@@ -77,19 +71,19 @@ func (t *trial) run(ctx context.Context, hold func(context.Context)) (result Res
 		err = errors.Join(err, t.world.close())
 	}()
 	if err := t.enrol(ctx); err != nil {
-		return Result{}, err
+		return judge.Result{}, err
 	}
 	unwatch := t.observe(ctx)
 	defer unwatch()
 	// A crowd is watched from the last start on: how its nodes find each other is what is to be seen.
 	if t.scenario.Crowd == nil {
 		if err := t.awaitPaths(ctx); err != nil {
-			return Result{}, err
+			return judge.Result{}, err
 		}
 	}
 
 	if err := t.follow(ctx); err != nil {
-		return Result{}, err
+		return judge.Result{}, err
 	}
 	if hold != nil {
 		hold(ctx)
@@ -99,8 +93,8 @@ func (t *trial) run(ctx context.Context, hold func(context.Context)) (result Res
 	unwatch()
 	result.Nodes = t.shutDown()
 	result.Faults = t.faults()
-	result.Pass = result.Pass && len(result.Faults) == 0
-	result.Timeline = t.journal.sorted()
+	result.Conclude()
+	result.Timeline = t.journal.Sorted()
 	return result, nil
 }
 
@@ -108,11 +102,11 @@ func (t *trial) run(ctx context.Context, hold func(context.Context)) (result Res
 func (t *trial) makeNodes() {
 	t.nodes = make(map[string]*node)
 	t.watchers = make(map[string]*watcher)
-	t.history = newHistory()
+	t.history = judge.NewHistory(time.Now())
 	t.secret = newSecret(t.seed)
-	t.transfers = make(map[string]transferResult)
+	t.transfers = make(map[string]judge.Transfer)
 	t.captures = make(map[string]*capture)
-	t.findings = make(map[string]measured)
+	t.findings = make(map[string]judge.Measured)
 	t.occasions = make(map[string]*occasion)
 	for _, e := range t.scenario.Events {
 		t.occasions[e.Name] = &occasion{over: make(chan struct{})}
@@ -139,7 +133,7 @@ func (t *trial) awaitPaths(ctx context.Context) error {
 				break
 			}
 			if time.Now().After(deadline) {
-				t.journal.note(0, "late", fmt.Sprintf("%s has no path to %s after %v", spec.Name, missing, pathPatience))
+				t.journal.Note(0, "late", fmt.Sprintf("%s has no path to %s after %v", spec.Name, missing, pathPatience))
 				break
 			}
 			if !n.running() {
@@ -155,7 +149,7 @@ func (t *trial) awaitPaths(ctx context.Context) error {
 
 // missingPath is a site to which a running node should have a path by now and has none.
 func (t *trial) missingPath(spec scenario.Site) string {
-	up := peersUp(t.watchers[spec.Name].latest())
+	up := judge.PeersUp(t.watchers[spec.Name].latest())
 	for _, other := range t.scenario.Sites {
 		if other.Name != spec.Name && t.nodes[other.Name].running() && !up[other.Name] && t.world.open(spec, other) {
 			return other.Name
@@ -168,9 +162,9 @@ func (t *trial) missingPath(spec scenario.Site) string {
 func (t *trial) follow(ctx context.Context) error {
 	t.epoch = time.Now()
 	t.pressure = cpuPressure()
-	t.history.begin(t.epoch)
+	t.history.Begin(t.epoch)
 	t.enrolment.LastJoin = t.lastJoin.Sub(t.epoch)
-	t.journal.note(0, "ready", t.enrolment.String())
+	t.journal.Note(0, "ready", t.enrolment.String())
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	t.inquire(ctx)
@@ -193,7 +187,7 @@ func (t *trial) follow(ctx context.Context) error {
 		return err
 	}
 	t.meters.stop()
-	t.journal.note(time.Since(t.epoch), "end", "")
+	t.journal.Note(time.Since(t.epoch), "end", "")
 	err = t.sleepUntil(ctx, t.scenario.Duration+settle)
 	t.running.Wait()
 	return err
@@ -208,8 +202,8 @@ func (t *trial) sleepUntil(ctx context.Context, at time.Duration) error {
 }
 
 // shutDown stops the nodes that run and returns what they have used.
-func (t *trial) shutDown() []Usage {
-	var all []Usage
+func (t *trial) shutDown() []judge.Usage {
+	var all []judge.Usage
 	for _, st := range t.world.order {
 		n := t.nodes[st.name]
 		all = append(all, n.usage())

@@ -8,20 +8,14 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"overlayd/internal/lab/judge"
 )
 
-// Usage is what a daemon has used.
-type Usage struct {
-	Node     string        `json:"node"`
-	CPU      time.Duration `json:"cpu_ns"`
-	Resident int64         `json:"resident_bytes"` // now
-	Peak     int64         `json:"peak_bytes"`     // of the resident memory
-}
-
 // usage is what the daemon has used until now.
-func (n *node) usage() Usage {
+func (n *node) usage() judge.Usage {
 	n.mu.Lock()
-	u := Usage{Node: n.site.name, CPU: n.spent}
+	u := judge.Usage{Node: n.site.name, CPU: n.spent}
 	n.mu.Unlock()
 	if n.running() {
 		u.CPU += cpuTime(n.current().PID())

@@ -5,20 +5,20 @@ import (
 	"encoding/json"
 	"os"
 	"os/exec"
-	"slices"
 	"sync"
 	"time"
 
-	"overlayd/internal/lab/scenario"
+	"overlayd/internal/control"
+	"overlayd/internal/lab/judge"
 )
 
 // watcher follows the paths of one node through `overlayctl paths --watch`, across restarts of its daemon.
 type watcher struct {
 	node *node
-	seen func(at time.Time, report pathsReport)
+	seen func(at time.Time, report control.Paths)
 
 	mu   sync.Mutex // guards last
-	last pathsReport
+	last control.Paths
 }
 
 // watchInterval is how often the paths are looked at. When a selection was made is in the report itself.
@@ -52,7 +52,7 @@ func (w *watcher) follow(ctx context.Context) {
 	}
 	defer context.AfterFunc(ctx, func() { _ = p.Signal(os.Kill) })()
 	for d := json.NewDecoder(out); ; {
-		var report pathsReport
+		var report control.Paths
 		if d.Decode(&report) != nil {
 			break
 		}
@@ -63,12 +63,12 @@ func (w *watcher) follow(ctx context.Context) {
 	}
 	p.Kill()
 	w.mu.Lock()
-	w.last = pathsReport{}
+	w.last = control.Paths{}
 	w.mu.Unlock()
 }
 
 // latest is the last report; empty while the daemon does not answer.
-func (w *watcher) latest() pathsReport {
+func (w *watcher) latest() control.Paths {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last
@@ -79,7 +79,7 @@ func (t *trial) observe(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var group sync.WaitGroup
 	for _, n := range t.nodes {
-		if !t.watched(n.site.name) {
+		if !judge.Follows(t.scenario, n.site.name) {
 			continue
 		}
 		w := &watcher{node: n, seen: t.sawPaths}
@@ -93,76 +93,10 @@ func (t *trial) observe(ctx context.Context) (stop func()) {
 }
 
 // sawPaths takes in a report.
-func (t *trial) sawPaths(at time.Time, report pathsReport) {
-	for pair, s := range t.history.add(report, at) {
-		if t.interesting(pair) {
-			t.journal.note(s.at, "path", pair.String()+"  "+s.String()+because(s.reason))
+func (t *trial) sawPaths(at time.Time, report control.Paths) {
+	for _, c := range t.history.Add(report, at) {
+		if t.verbose || judge.Carries(t.scenario, c.Pair) {
+			t.journal.Tell(c)
 		}
 	}
-}
-
-func because(reason string) string {
-	if reason == "" {
-		return ""
-	}
-	return "  (" + reason + ")"
-}
-
-// watched reports whether the paths of a node are followed. In a crowd that is only done where an expectation, traffic
-// or an event asks for them: fifty watchers would be most of what there is to see.
-func (t *trial) watched(name string) bool {
-	if t.scenario.Crowd == nil {
-		return true
-	}
-	var asked []scenario.Pair
-	for _, flow := range t.scenario.Traffic {
-		asked = append(asked, flow.Flow)
-	}
-	for _, x := range t.scenario.Expect {
-		switch c := x.Check.(type) {
-		case scenario.Path:
-			asked = append(asked, c.Of)
-		case scenario.Switches:
-			asked = append(asked, c.Of)
-		case scenario.Dead:
-			asked = append(asked, c.Of)
-		}
-	}
-	for _, e := range t.scenario.Events {
-		switch a := e.Action.(type) {
-		case scenario.TCP:
-			asked = append(asked, a.Flow)
-		case scenario.Kill:
-			asked = appendPair(asked, a.Who.RelayOf)
-		case scenario.Stop:
-			asked = appendPair(asked, a.Who.RelayOf)
-		case scenario.Wipe:
-			asked = appendPair(asked, a.Who.RelayOf)
-		}
-	}
-	return slices.ContainsFunc(asked, func(p scenario.Pair) bool { return p.From == name || p.To == name })
-}
-
-func appendPair(all []scenario.Pair, p *scenario.Pair) []scenario.Pair {
-	if p == nil {
-		return all
-	}
-	return append(all, *p)
-}
-
-// interesting reports whether traffic or an expectation is about a pair.
-func (t *trial) interesting(pair scenario.Pair) bool {
-	for _, flow := range t.scenario.Traffic {
-		for _, d := range flow.Flow.Directions() {
-			if d == pair {
-				return true
-			}
-		}
-	}
-	for _, e := range t.scenario.Events {
-		if tcp, ok := e.Action.(scenario.TCP); ok && tcp.Flow == pair {
-			return true
-		}
-	}
-	return t.verbose
 }

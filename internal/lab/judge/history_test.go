@@ -1,11 +1,14 @@
-package lab
+package judge
 
 import (
 	"testing"
 	"time"
 
+	"overlayd/internal/control"
 	"overlayd/internal/lab/scenario"
 )
+
+const ms = time.Millisecond
 
 var (
 	toBoston   = scenario.Pair{From: "belmont", To: "boston"}
@@ -18,32 +21,32 @@ var (
 func at(d time.Duration) time.Time { return historyDay.Add(d) }
 
 // sees is a report of Belmont's path to Boston.
-func sees(since time.Duration, switches int, candidate string, via ...string) pathsReport {
+func sees(since time.Duration, switches int, candidate control.State, via ...string) control.Paths {
 	if via == nil {
 		via = []string{}
 	}
-	return pathsReport{Node: "belmont", Peers: []peerPaths{{
-		Peer: "boston", State: "up", Selected: &pathState{Via: via}, Since: at(since), Switches: switches,
-		Candidates: []pathState{{Via: []string{}, State: candidate}},
+	return control.Paths{Node: "belmont", Peers: []control.PeerPaths{{
+		Peer: "boston", State: "up", Selected: &control.Path{Via: via}, Since: at(since), Switches: switches,
+		Candidates: []control.Candidate{{Path: control.Path{Via: []string{}}, State: candidate}},
 	}}}
 }
 
 // exampleHistory starts direct, is cut at 5 s, goes through Cambridge from 5.1 s and returns at 9 s.
-func exampleHistory() *history {
-	h := newHistory()
-	h.add(sees(-3*time.Second, 1, "up"), at(-time.Second))
-	h.begin(at(0))
-	h.add(sees(-3*time.Second, 1, "up"), at(4*time.Second))
-	h.add(sees(5100*ms, 2, "suspect", "cambridge"), at(5200*ms))
-	h.add(sees(5100*ms, 2, "dead", "cambridge"), at(5300*ms))
-	h.add(sees(9*time.Second, 3, "up"), at(9050*ms))
+func exampleHistory() *History {
+	h := NewHistory(time.Now())
+	h.Add(sees(-3*time.Second, 1, "up"), at(-time.Second))
+	h.Begin(at(0))
+	h.Add(sees(-3*time.Second, 1, "up"), at(4*time.Second))
+	h.Add(sees(5100*time.Millisecond, 2, "suspect", "cambridge"), at(5200*ms))
+	h.Add(sees(5100*time.Millisecond, 2, "dead", "cambridge"), at(5300*ms))
+	h.Add(sees(9*time.Second, 3, "up"), at(9050*ms))
 	return h
 }
 
 func TestSelectionCountsFromWhenItWasMade(t *testing.T) {
 	h := exampleHistory()
 	when, ok := h.becomes(toBoston, byCamb, 5*time.Second, 20*time.Second)
-	if !ok || when != 5100*ms {
+	if !ok || when != 5100*time.Millisecond {
 		t.Errorf("via cambridge from %v, %v", when, ok)
 	}
 	if when, ok := h.becomes(toBoston, direct, 6*time.Second, 20*time.Second); !ok || when != 9*time.Second {
@@ -52,7 +55,7 @@ func TestSelectionCountsFromWhenItWasMade(t *testing.T) {
 	if _, ok := h.becomes(toBoston, direct, 6*time.Second, 8*time.Second); ok {
 		t.Error("direct in a window in which it is not")
 	}
-	if s, ok := h.at(toBoston, 0); !ok || !s.matches(direct) || s.at >= 0 {
+	if s, ok := h.At(toBoston, 0); !ok || !s.matches(direct) || s.At >= 0 {
 		t.Errorf("at the start: %+v, %v", s, ok)
 	}
 }
@@ -82,7 +85,7 @@ func TestSwitchesAndDeathsAreCountedInTheWindow(t *testing.T) {
 
 func TestSwitchesBetweenTwoLooksAreCounted(t *testing.T) {
 	h := exampleHistory()
-	h.add(sees(9900*ms, 5, "up"), at(10*time.Second)) // there and back
+	h.Add(sees(9900*ms, 5, "up"), at(10*time.Second)) // there and back
 	if n := h.switchesIn(toBoston, 9500*ms, 20*time.Second); n != 2 {
 		t.Errorf("%d switches, want 2", n)
 	}
@@ -90,7 +93,7 @@ func TestSwitchesBetweenTwoLooksAreCounted(t *testing.T) {
 
 func TestRestartedNodeCountsFromZero(t *testing.T) {
 	h := exampleHistory()
-	h.add(sees(12*time.Second, 1, "up", "cambridge"), at(12100*ms))
+	h.Add(sees(12*time.Second, 1, "up", "cambridge"), at(12100*time.Millisecond))
 	if n := h.switchesIn(toBoston, 11*time.Second, 20*time.Second); n != 1 {
 		t.Errorf("%d switches, want 1", n)
 	}
@@ -98,8 +101,8 @@ func TestRestartedNodeCountsFromZero(t *testing.T) {
 
 func TestNoPathMatchesNoRoute(t *testing.T) {
 	h := exampleHistory()
-	h.add(pathsReport{Node: "belmont", Peers: []peerPaths{{Peer: "boston", State: "dead"}}}, at(11*time.Second))
-	s, _ := h.at(toBoston, 12*time.Second)
+	h.Add(control.Paths{Node: "belmont", Peers: []control.PeerPaths{{Peer: "boston", State: "dead"}}}, at(11*time.Second))
+	s, _ := h.At(toBoston, 12*time.Second)
 	if s.matches(direct) || s.matches(scenario.Route{Relayed: true}) || s.String() != "no path" {
 		t.Errorf("got %v", s)
 	}

@@ -1,4 +1,4 @@
-package lab
+package judge
 
 import (
 	"fmt"
@@ -15,17 +15,21 @@ type Entry struct {
 	Text string        `json:"text"`
 }
 
-// journal collects the time line and prints it as it grows. It may be used from many goroutines.
-type journal struct {
+// Journal collects the time line and prints it as it grows. It may be used from many goroutines.
+type Journal struct {
 	mu      sync.Mutex // guards what follows
 	out     io.Writer  // nil: print nothing
 	entries []Entry
 }
 
+// NewJournal is a journal that prints to out; nil: nowhere.
+func NewJournal(out io.Writer) *Journal { return &Journal{out: out} }
+
 // maxEntries bounds the time line.
 const maxEntries = 100_000
 
-func (j *journal) note(at time.Duration, kind, text string) {
+// Note adds a line.
+func (j *Journal) Note(at time.Duration, kind, text string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if len(j.entries) >= maxEntries {
@@ -37,8 +41,8 @@ func (j *journal) note(at time.Duration, kind, text string) {
 	}
 }
 
-// block prints a text of many lines, each moved in.
-func (j *journal) block(at time.Duration, kind string, lines []string) {
+// Block prints a text of many lines, each moved in.
+func (j *Journal) Block(at time.Duration, kind string, lines []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for _, line := range lines {
@@ -51,8 +55,8 @@ func (j *journal) block(at time.Duration, kind string, lines []string) {
 	}
 }
 
-// sorted is the time line in the order of its times.
-func (j *journal) sorted() []Entry {
+// Sorted is the time line in the order of its times.
+func (j *Journal) Sorted() []Entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	all := slices.Clone(j.entries)

@@ -1,8 +1,9 @@
-package lab
+package judge
 
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -40,7 +41,7 @@ func TestShareOfRepetitionsMustKeepTheBound(t *testing.T) {
 		{"a single one that does not", many(0, 0, 0.3), false},
 	} {
 		r := Report{Results: outcomes(test.values...)}
-		r.conclude()
+		r.Conclude()
 		if r.Pass != test.want {
 			t.Errorf("%s: %v", test.name, r.Pass)
 		}
@@ -68,7 +69,7 @@ func TestBoundFromBelow(t *testing.T) {
 func TestFaultFailsTheReport(t *testing.T) {
 	r := Report{Results: outcomes(0.1)}
 	r.Results[0].Faults = []string{"boston: panic: out of cheese"}
-	r.conclude()
+	r.Conclude()
 	var out bytes.Buffer
 	r.Print(&out)
 	if r.Pass || !strings.Contains(out.String(), "out of cheese") {
@@ -78,7 +79,7 @@ func TestFaultFailsTheReport(t *testing.T) {
 
 func TestReportShowsTheDistribution(t *testing.T) {
 	r := Report{Scenario: "boston", Results: outcomes(many(10, 0.05, 0.06, 0.07, 0.08, 0.15)...)}
-	r.conclude()
+	r.Conclude()
 	var out bytes.Buffer
 	r.Print(&out)
 	for _, want := range []string{"50 ms", "150 ms", "≤ 200 ms in 95%, always ≤ 1.00 s", "14 of 14", "boston: PASS", "█"} {
@@ -95,23 +96,25 @@ func TestReportShowsTheDistribution(t *testing.T) {
 	}
 }
 
-func TestSecretIsFoundWhereItIs(t *testing.T) {
-	s := newSecret(1)
-	if n := s.count(s.text[100:140]); n != 40-pieceLen+1 {
-		t.Errorf("%d pieces in 40 bytes of the text", n)
+func TestWhatIsLeftOutNeitherPassesNorFails(t *testing.T) {
+	r := Report{Scenario: "saturated", Simulated: true, Results: outcomes(0.1)}
+	rate := Outcome{Name: "goodput", Unit: Share, Value: 1, Bound: 0.95, AtLeast: true}
+	rate.leaveOut("transfers are not simulated")
+	rate.decide()
+	r.Results[0].Outcomes = append(r.Results[0].Outcomes, rate)
+	r.Conclude()
+	var out bytes.Buffer
+	r.Print(&out)
+	if r.Pass || r.Failed() || !slices.Equal(r.LeftOut, []string{"goodput"}) {
+		t.Errorf("pass %v, failed %v, left out %v", r.Pass, r.Failed(), r.LeftOut)
 	}
-	round := append(append([]byte{}, s.text[len(s.text)-8:]...), s.text[:8]...)
-	if n := s.count(round); n != 1 {
-		t.Errorf("%d pieces where the text begins again", n)
+	if !strings.Contains(out.String(), "saturated: NOT SIMULATED: 1 of 2 (goodput)") {
+		t.Errorf("it says\n%s", &out)
 	}
-	if n := s.count([]byte("the quick brown fox jumps over the lazy dog")); n != 0 {
-		t.Errorf("%d pieces in another text", n)
-	}
-	scrambled := append([]byte{}, s.text...)
-	for i := range scrambled {
-		scrambled[i] ^= 0x80
-	}
-	if n := s.count(scrambled); n != 0 {
-		t.Errorf("%d pieces in the scrambled text", n)
+	r.Results[0].Outcomes[0].Pass = false
+	r.Verdicts, r.LeftOut = nil, nil
+	r.Conclude()
+	if !r.Failed() {
+		t.Error("a failure beside what is left out is none")
 	}
 }
