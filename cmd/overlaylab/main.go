@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -18,6 +19,9 @@ func main() {
 	if err := newRoot().ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "overlaylab: %v\n", err)
 		stop()
+		if errors.Is(err, errLeftOut) {
+			os.Exit(2)
+		}
 		os.Exit(1)
 	}
 }
@@ -29,6 +33,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newRun(), newBench(), newWireGuard())
+	root.AddCommand(newRun(), newSim(), newBench(), newWireGuard())
 	return root
 }

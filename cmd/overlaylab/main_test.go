@@ -33,6 +33,9 @@ func TestBadUseSaysWhatIsWrong(t *testing.T) {
 		{[]string{"run", bad}, `bad.yaml: line 3: a site has no key "colour"`},
 		{[]string{"run", "-o", "xml", bad}, "-o is table or json"},
 		{[]string{"run", "--keep", "--repeat", "2", bad}, "--keep waits"},
+		{[]string{"sim"}, "requires at least 1 arg"},
+		{[]string{"sim", "-o", "xml", bad}, "-o is table or json"},
+		{[]string{"sim", bad}, `bad.yaml: line 3: a site has no key "colour"`},
 		{[]string{"bench", "--rounds", "0"}, "--rounds is at least 1"},
 	} {
 		if _, err := run(t, test.args...); err == nil || !strings.Contains(err.Error(), test.want) {

@@ -14,7 +14,6 @@ import (
 	"overlayd/internal/lab"
 	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/netns"
-	"overlayd/internal/lab/scenario"
 )
 
 func newRun() *cobra.Command {
@@ -58,13 +57,9 @@ func runFiles(cmd *cobra.Command, files []string, o lab.Options, format string) 
 	if err := checkFormat(format); err != nil {
 		return err
 	}
-	var all []*scenario.Scenario
-	for _, file := range files {
-		s, err := scenario.Load(file, o.Short)
-		if err != nil {
-			return err
-		}
-		all = append(all, s)
+	all, err := loadAll(files, o.Short)
+	if err != nil {
+		return err
 	}
 	if os.Geteuid() != 0 {
 		return netns.ErrNotRoot

@@ -37,19 +37,10 @@ func Run(ctx context.Context, s *scenario.Scenario, o Options) (judge.Report, er
 	}
 	defer thread.Prioritize()()
 	report := judge.Report{Scenario: s.Name, Description: s.Description, Short: o.Short}
-	seed := s.Seed
-	if o.Seed != nil {
-		seed = *o.Seed
-	}
-	for i := range max(1, o.Repeat) {
-		result, err := o.once(ctx, s, programs, seed+uint64(i))
-		if err != nil {
-			return report, fmt.Errorf("%s, seed %d: %w", s.Name, seed+uint64(i), err)
-		}
-		report.Results = append(report.Results, result)
-	}
-	report.Conclude()
-	return report, nil
+	err = judge.Repeat(&report, s, o.Seed, o.Repeat, func(seed uint64) (judge.Result, error) {
+		return o.once(ctx, s, programs, seed)
+	})
+	return report, err
 }
 
 // once runs one repetition.

@@ -55,8 +55,11 @@ func (r Report) word() string {
 	if r.Failed() || len(r.LeftOut) == 0 {
 		return Passed(r.Pass)
 	}
-	return fmt.Sprintf("NOT SIMULATED: %d of %d (%s); the others pass",
-		len(r.LeftOut), len(r.Verdicts), strings.Join(r.LeftOut, ", "))
+	if len(r.LeftOut) == len(r.Verdicts) {
+		return notSimulated
+	}
+	return fmt.Sprintf("%s: %d of %d (%s); the others pass",
+		notSimulated, len(r.LeftOut), len(r.Verdicts), strings.Join(r.LeftOut, ", "))
 }
 
 // word is what became of an expectation.

@@ -1,10 +1,12 @@
 package judge
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
 	"overlayd/internal/lab/meter"
+	"overlayd/internal/lab/scenario"
 )
 
 // Report is all repetitions of one scenario.
@@ -17,6 +19,26 @@ type Report struct {
 	Verdicts    []Verdict `json:"verdicts"`
 	LeftOut     []string  `json:"left_out,omitempty"` // expectations of which these runs can tell nothing
 	Pass        bool      `json:"pass"`               // everything that was expected came about, and nothing was left out
+}
+
+// Repeat runs a scenario so many times, once at least, each time with the next seed, and concludes. The error says that a
+// run broke off.
+func Repeat(
+	r *Report, s *scenario.Scenario, first *uint64, times int, once func(seed uint64) (Result, error),
+) error {
+	seed := s.Seed
+	if first != nil {
+		seed = *first
+	}
+	for i := range uint64(max(1, times)) {
+		result, err := once(seed + i)
+		if err != nil {
+			return fmt.Errorf("%s, seed %d: %w", s.Name, seed+i, err)
+		}
+		r.Results = append(r.Results, result)
+	}
+	r.Conclude()
+	return nil
 }
 
 // Failed reports whether something that was expected did not come about, or a program misbehaved.

@@ -94,6 +94,12 @@ func (r *Record) Series() Series {
 	return s
 }
 
+// Sent notes that a packet was sent at a wall-clock time, in Unix nanoseconds.
+func (r *Record) Sent(number int, wall int64) { r.sent[number].Store(r.since(wall)) }
+
+// Len is how many packets the record has room for.
+func (r *Record) Len() int { return len(r.sent) }
+
 // since is a wall-clock time as the record keeps times.
 func (r *Record) since(wall int64) int64 { return max(1, wall-r.epoch.UnixNano()+1) }
 
@@ -143,7 +149,7 @@ func (s *Sender) run() {
 			return
 		}
 		binary.BigEndian.PutUint64(b[8:], uint64(i))
-		s.record.sent[i].Store(s.record.since(time.Now().UnixNano()))
+		s.record.Sent(i, time.Now().UnixNano())
 		if err := unix.Sendto(s.fd, b, unix.MSG_DONTWAIT, to); err != nil {
 			s.record.refused.Add(1)
 		}

@@ -77,13 +77,13 @@ func (r *Receiver) run() {
 		record := r.records[binary.BigEndian.Uint32(b[4:])]
 		r.mu.Unlock()
 		if record != nil {
-			record.arrive(binary.BigEndian.Uint64(b[8:]), kernelTime(oob[:oobn]))
+			record.Arrived(binary.BigEndian.Uint64(b[8:]), kernelTime(oob[:oobn]))
 		}
 	}
 }
 
-// arrive notes that a packet has arrived at a wall-clock time.
-func (r *Record) arrive(number uint64, wall int64) {
+// Arrived notes that a packet has arrived at a wall-clock time, in Unix nanoseconds. It is for one goroutine.
+func (r *Record) Arrived(number uint64, wall int64) {
 	if number >= uint64(len(r.arrived)) {
 		return
 	}

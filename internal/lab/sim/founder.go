@@ -47,6 +47,7 @@ func must(err error) {
 
 // Options vary a host.
 type Options struct {
+	Address   netip.Addr // on the underlay; absent: the next one
 	NAT       bool
 	Admin     bool           // one that the root made
 	Root      bool           // holds the root key
@@ -88,6 +89,9 @@ func (f *Founder) place(name string, o Options) *Host {
 		o.Algorithm = pathselect.Balanced()
 	}
 	public := netip.AddrFrom4([4]byte{198, 51, byte(100 + f.count>>8), byte(f.count)})
+	if o.Address.IsValid() {
+		public = o.Address
+	}
 	h := &Host{
 		Name: name, ID: id.ID(), index: len(f.net.hosts), net: f.net, address: netip.AddrPortFrom(public, 51871),
 		skew: o.Skew, seen: make(map[*Host]map[uint64]bool), sessions: make(map[*Host]session),

@@ -28,6 +28,7 @@ type Host struct {
 	Core   *node.Core // nil while the host is down
 	joiner *join.Joiner
 	Err    error // why it did not join
+	Rests  bool  // having joined, it waits for Start
 	table  *fwd.Table
 	saved  [][]byte // what is on its disk
 	before []saving // what was there earlier, the newest last
@@ -94,6 +95,21 @@ func (h *Host) Kill() {
 	}
 }
 
+// Stop stops a host that says goodbye, as a daemon does that is asked to end.
+func (h *Host) Stop() {
+	if h.Core != nil {
+		h.save(h.Core.Members().Stored())
+		h.step(node.Shutdown{})
+	}
+	h.Kill()
+}
+
+// Wipe stops a host without a word and deletes what its disk held: it can be no member any more.
+func (h *Host) Wipe() {
+	h.Kill()
+	h.saved, h.before = nil, nil
+}
+
 func (h *Host) bind() {
 	if h.nat != nil {
 		h.net.byAddr[h.nat.address] = h.nat
@@ -102,11 +118,14 @@ func (h *Host) bind() {
 	h.net.byAddr[h.address] = h
 }
 
-func (h *Host) outside() netip.Addr {
+func (h *Host) outside() netip.Addr { return h.Endpoint().Addr() }
+
+// Endpoint is where the others see the host.
+func (h *Host) Endpoint() netip.AddrPort {
 	if h.nat != nil {
-		return h.nat.address.Addr()
+		return h.nat.address
 	}
-	return h.address.Addr()
+	return h.address
 }
 
 // Restart kills a host and starts it with what its disk held so long ago, as after a crash that lost what was not synced.
@@ -146,9 +165,13 @@ func (h *Host) Move(to netip.Addr) {
 }
 
 // Do lets a person do something on a host, such as revoke a node.
-func (h *Host) Do(f func(c *node.Core, now time.Time) error) {
-	must(f(h.Core, h.now()))
+func (h *Host) Do(f func(c *node.Core, now time.Time) error) { must(h.Ask(f)) }
+
+// Ask lets a person do something that the host may refuse.
+func (h *Host) Ask(f func(c *node.Core, now time.Time) error) error {
+	err := f(h.Core, h.now())
 	h.act(nil)
+	return err
 }
 
 // step gives the core one input and carries out what it wants.
@@ -236,6 +259,11 @@ func (h *Host) transmit(hop fwd.Hop, d datagram) {
 		}
 		h.Kinds[d.kind] += size
 	}
+	h.launch(d)
+}
+
+// launch puts a datagram on the underlay, behind the host's NAT if it has one.
+func (h *Host) launch(d datagram) {
 	if h.nat != nil {
 		h.nat.out(d)
 		return
@@ -243,16 +271,16 @@ func (h *Host) transmit(hop fwd.Hop, d datagram) {
 	h.net.send(d)
 }
 
-// Send sends one data packet of no special class to a peer, as the data plane does.
-func (h *Host) Send(to *Host) uint64 { return h.SendClass(to, wire.DefaultTraffic) }
+// Send sends one data packet of no special class to a peer, as the data plane does, and returns its number.
+func (h *Host) Send(to *Host) uint64 { return h.SendSized(to, wire.DefaultTraffic, packetLen) }
 
-// SendClass sends one data packet to a peer, as the data plane does, and returns its number.
-func (h *Host) SendClass(to *Host, class wire.TrafficClass) uint64 {
+// SendSized sends one data packet of a class that has so many bytes as WireGuard sends it.
+func (h *Host) SendSized(to *Host, class wire.TrafficClass, size int) uint64 {
 	h.seq++
 	if h.Core == nil {
 		return h.seq
 	}
-	p := &packet{from: h, to: to, seq: h.seq, sent: h.net.now}
+	p := &packet{from: h, to: to, seq: h.seq, size: size, sent: h.net.now}
 	r := h.table.Routes[to.ID]
 	if h.partners[to] && (r == nil || !r.Awake) {
 		h.step(node.Wake{Peer: to.ID})
@@ -263,31 +291,28 @@ func (h *Host) SendClass(to *Host, class wire.TrafficClass) uint64 {
 	}
 	way := r.Ways[class]
 	h.copy(way.Primary, p)
-	if way.Duplicate != nil && way.Budget.Take(packetLen, h.Core.Stamp(h.now())) {
+	if way.Duplicate != nil && way.Budget.Take(p.size, h.Core.Stamp(h.now())) {
 		h.copy(way.Duplicate, p)
 	}
 	return h.seq
 }
 
 const (
-	packetLen  = 200 // bytes of every data packet
+	packetLen  = 200 // bytes of a data packet if nobody says otherwise
 	ipv4Header = 20
 	udpHeader  = 8
 )
 
 func (h *Host) copy(path *fwd.Path, p *packet) {
 	if path != nil {
-		path.Counters.Sent(1, packetLen)
+		path.Counters.Sent(1, p.size)
 		h.transmit(path.Hop, datagram{data: p})
 	}
 }
 
 // relay sends a frame on as a relay does, or as a hostile one does.
 func (h *Host) relay(sw *fwd.Switch, d datagram, now wire.Stamp) {
-	size := packetLen
-	if d.control != nil {
-		size = len(d.control) + wire.LabelHeaderLen
-	}
+	size := d.payload() + wire.LabelHeaderLen
 	if sw.Budget != nil && !sw.Budget.Take(size, now) {
 		return
 	}
@@ -341,7 +366,7 @@ func (h *Host) receive(d datagram) {
 		return // WireGuard has no session for it
 	}
 	if path != nil {
-		path.Counters.Received(1, packetLen, now)
+		path.Counters.Received(1, d.payload(), now)
 	}
 	h.deliver(d.data)
 }

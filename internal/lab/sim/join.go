@@ -11,14 +11,33 @@ import (
 // Join lets a newcomer ask a member, with a token of an admin. The host starts as soon as it is one itself; Err says why
 // it did not.
 func (f *Founder) Join(h *Host, token string, door *Host) {
+	must(h.enter(token, door.address))
+}
+
+// Enter lets a newcomer ask the members that its token names.
+func (h *Host) Enter(token string) error { return h.enter(token) }
+
+// enter begins to ask at some endpoints, or at those of the token.
+func (h *Host) enter(token string, endpoints ...netip.AddrPort) error {
 	t, err := join.ParseToken(token)
-	must(err)
-	h.joiner, err = join.NewJoiner(
-		h.now(), t, []netip.AddrPort{door.address}, h.cfg.Identity, h.Name, rand.NewChaCha8([32]byte{byte(h.index), byte(h.index >> 8)}),
-	)
-	must(err)
+	if err != nil {
+		return err
+	}
+	if len(endpoints) == 0 {
+		for _, e := range t.Endpoints {
+			if at, err := netip.ParseAddrPort(e); err == nil {
+				endpoints = append(endpoints, at)
+			}
+		}
+	}
+	random := rand.NewChaCha8([32]byte{byte(h.index), byte(h.index >> 8)})
+	h.joiner, err = join.NewJoiner(h.now(), t, endpoints, h.cfg.Identity, h.Name, random)
+	if err != nil {
+		return err
+	}
 	h.bind()
 	h.join(join.Tick{})
+	return nil
 }
 
 // join gives the joiner one input and carries out what it wants.
@@ -27,7 +46,7 @@ func (h *Host) join(in join.Input) {
 	for _, out := range h.joiner.Drain(nil) {
 		switch out := out.(type) {
 		case join.Transmit:
-			h.net.send(datagram{from: h.address, to: out.To, control: out.Frame})
+			h.launch(datagram{from: h.address, to: out.To, control: out.Frame})
 		case join.Failed:
 			h.Err = out.Err
 		case join.Joined:
@@ -54,6 +73,10 @@ func (h *Host) joined(out join.Joined) {
 	h.cfg.Contact = node.Contact{Node: out.Sponsor, Endpoint: out.Reached}
 	if h.net.Census != nil {
 		h.net.Census.joined(h, out)
+	}
+	if h.Rests {
+		h.Kill()
+		return
 	}
 	h.Start()
 }

@@ -45,6 +45,8 @@ type Net struct {
 	Check func()
 
 	tap func(d datagram) // sees, if set, whatever is delivered
+
+	underlay *Underlay // in place of links and Between; nil: none
 }
 
 // port is what listens at an underlay address.
@@ -75,6 +77,9 @@ func New(seed uint64) *Net {
 
 // Now is the virtual time since the start.
 func (n *Net) Now() time.Duration { return n.now.Sub(n.start) }
+
+// Clock is the virtual time as a date: what the clocks of hosts without skew show.
+func (n *Net) Clock() time.Time { return n.now }
 
 // Trace is a hash of everything that happened: equal seeds give equal traces.
 func (n *Net) Trace() uint64 { return n.trace }
@@ -151,24 +156,32 @@ type datagram struct {
 type packet struct {
 	from, to *Host
 	seq      uint64
+	size     int // bytes, as WireGuard sends it
 	sent     time.Time
 }
 
 // send puts a datagram on the underlay.
 func (n *Net) send(d datagram) {
+	if n.underlay != nil {
+		n.underlay.send(d)
+		return
+	}
 	at, lost := n.arrival(d)
 	if lost {
 		return
 	}
-	n.at(at, func() {
-		if p := n.byAddr[d.to]; p != nil {
-			n.mark(&d)
-			p.receive(d)
-			if n.tap != nil {
-				n.tap(d)
-			}
+	n.at(at, func() { n.arrive(d) })
+}
+
+// arrive hands a datagram to what listens at its destination.
+func (n *Net) arrive(d datagram) {
+	if p := n.byAddr[d.to]; p != nil {
+		n.mark(&d)
+		p.receive(d)
+		if n.tap != nil {
+			n.tap(d)
 		}
-	})
+	}
 }
 
 // arrival is when a datagram arrives, if it does.
