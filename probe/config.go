@@ -90,6 +90,7 @@ const (
 	maxHeard    = 32 // of the peer's to us
 	maxRing     = 64 // probes of one path that an answer is still accepted for
 	minRing     = 8
+	dataRing    = 32 // on a path with data, so that it can be told when a packet was sent that arrives late
 	jitterParts = 10 // intervals are shortened at random by up to a tenth
 
 	quietIdles = 12 // an interval at rate Quiet is so many at rate Idle

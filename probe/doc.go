@@ -49,6 +49,12 @@
 // timing is that of forward(p) + reverse(q); it enters the estimates of p only once p's own reverse direction has
 // been silent for a few probes, and they start afresh then.
 //
+// # Data against probes
+//
+// A report also says how much data had arrived when the probe did that is answered, and which packet was the latest. So
+// data is compared with the probes of the same time (evidence.go): lost while probes pass, lost while there is a queue,
+// or held back so that probes overtake it. The verdict is in Measurement.Data; it moves nothing by itself.
+//
 // # When we are the slow ones
 //
 // A process that was not scheduled for a while finds overdue answers waiting in its sockets. A tick that comes late,

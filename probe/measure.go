@@ -73,6 +73,8 @@ func (p *Prober) Measure(id wire.PathID, now time.Time) (Measurement, bool) {
 		Samples: t.rtt.n, LastDelivered: p.time(a.delivered), Losses: a.losses, LastLoss: p.time(a.lastLoss),
 		Achievable: a.flow.achievable(p.now), Delivered: a.flow.delivered(p.now),
 	}
+	data, at := a.evidence.verdict(p.now)
+	m.Data, m.Data.At = data, p.time(at)
 	p.measureLoss(a, &m)
 	last := a.heard
 	if a.counts != nil {

@@ -63,6 +63,8 @@ type path struct {
 	order  order  // probes: runs of losses and reordering, outward
 	flow   delivery
 
+	evidence *evidence // nil before the first data
+
 	losses   int     // events: runs of lost probes, lost data, overdue answers
 	lastLoss instant // when the latest was noticed
 	lossSeq  uint32  // probes up to here have been held against the path
@@ -117,7 +119,8 @@ func (p *path) sent(seq uint32) *sentProbe {
 // push notes that a probe leaves. The ring grows rather than lose one that is still open.
 func (p *path) push(now instant) *sentProbe {
 	p.settle()
-	if p.open <= p.seq && int(p.seq-p.open)+1 >= len(p.ring) || len(p.ring) == 0 {
+	short := len(p.ring) == 0 || p.evidence != nil && len(p.ring) < dataRing
+	if short || p.open <= p.seq && int(p.seq-p.open)+1 >= len(p.ring) {
 		p.grow()
 	}
 	p.seq++
@@ -223,6 +226,7 @@ func (p *path) forgetLoss() {
 	p.data.reset()
 	p.slow.reset()
 	p.order.reset()
+	p.evidence = nil
 }
 
 // lossSeen counts a loss that was noticed.

@@ -18,7 +18,7 @@ const (
 	calmWindow  = 10 * time.Minute
 	calmSamples = 32
 	leastQueue  = 3 * time.Millisecond
-	queueNoise  = 5 // a queue is so much more than the noise
+	queueNoise  = 6 // a queue is so much more than the noise
 )
 
 // add takes a round-trip time and the mean of those before it.

@@ -107,15 +107,6 @@ func (p *Prober) answered(a *path, e *sentProbe, on wire.PathID, pong *wire.Pong
 	}
 }
 
-// delivered takes what a report says of the data that had arrived when a probe did. Same says that the answer came back
-// on the path itself, so that it tells of queues on it.
-func (p *Prober) delivered(a *path, e *sentProbe, same bool, pong *wire.Pong, r *wire.Report, at instant) {
-	rtt := at.sub(e.at) - pong.Replied.Sub(pong.Received)
-	queued := same && a.timing.calm.queued(rtt)
-	mark := deliveryMark{sent: e.at, made: instant(pong.Replied), tx: e.bytes, rx: r.Bytes}
-	a.flow.add(p.now, mark, queued)
-}
-
 // revive counts the answers in a row on a dead path. The first one begins fresh estimates, the last one makes it up.
 func (p *Prober) revive(a *path, e *sentProbe) {
 	if a.state != Dead {

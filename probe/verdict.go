@@ -40,11 +40,12 @@ func (v Verdict) String() string {
 // what this says of the relays between is no better than its word.
 type Data struct {
 	Verdict    Verdict
+	At         time.Time     // of the latest data that it rests on
 	DataLoss   float64       // part of the data that was lost
 	ProbeLoss  float64       // part of the probes that was lost in the same time
 	Sent       int           // data packets that DataLoss is of
-	Extra      time.Duration // that data took longer than probes, at least; zero unless the verdict is DelaysData
-	Span       time.Duration // that the figures are of
+	Extra      time.Duration // that data took longer than probes; zero unless the verdict is DelaysData
+	Span       time.Duration // that the figures are of: time in which data was sent
 	Confidence float64       // that the verdict is not chance, 0 to 1; zero unless it accuses
 }
 
@@ -56,7 +57,8 @@ func (d *Data) String() string {
 	span := d.Span.Round(100 * time.Millisecond)
 	switch d.Verdict {
 	case Honest:
-		return fmt.Sprintf("data arrives as probes do: %s of %d packets lost in %v", percent(d.DataLoss), d.Sent, span)
+		return fmt.Sprintf("data fares as probes do: %s of %d packets lost in %v, %s of the probes",
+			percent(d.DataLoss), d.Sent, span, percent(d.ProbeLoss))
 	case Congested:
 		return fmt.Sprintf("the path is full: %s of the data and %s of the probes lost in %v, while they wait in a queue",
 			percent(d.DataLoss), percent(d.ProbeLoss), span)
@@ -64,7 +66,7 @@ func (d *Data) String() string {
 		return fmt.Sprintf("data is dropped while probes pass: %s of %d packets lost in %v, but %s of the probes",
 			percent(d.DataLoss), d.Sent, span, percent(d.ProbeLoss))
 	case DelaysData:
-		return fmt.Sprintf("data is held back while probes pass: it takes at least %d ms longer, for %v",
+		return fmt.Sprintf("data is held back while probes pass: it takes %d ms longer, for %v",
 			d.Extra.Milliseconds(), span)
 	default:
 		return "too little data was sent to judge by"

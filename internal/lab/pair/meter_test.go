@@ -18,16 +18,17 @@ var cambridge, francisco = wire.NodeID{1, 0xca}, wire.NodeID{2, 0x5f}
 type meter struct {
 	every   time.Duration
 	from    time.Duration
+	size    int
 	arrived []bool
 }
 
 func newMeter(s *Sim, from, every, until time.Duration) *meter {
-	m := &meter{every: every, from: from}
+	m := &meter{every: every, from: from, size: 200}
 	var send func()
 	send = func() {
 		n := len(m.arrived)
 		m.arrived = append(m.arrived, false)
-		s.A.Send(200, func() { m.arrived[n] = true })
+		s.A.Send(m.size, func() { m.arrived[n] = true })
 		if s.Now()+every < until {
 			s.At(s.Now()+every, send)
 		}

@@ -20,7 +20,7 @@ import (
 )
 
 // Queue is a bottleneck that several pipes may share: packets wait for those before them, and are dropped if they
-// would wait longer than Limit.
+// would be through later than after Limit.
 type Queue struct {
 	Rate  float64       // bytes a second
 	Limit time.Duration // of waiting
@@ -32,24 +32,28 @@ func (q *Queue) pass(now time.Duration, size int) (time.Duration, bool) {
 	if q == nil {
 		return 0, true
 	}
-	start := max(q.free, now)
-	if start-now > q.Limit {
+	done := max(q.free, now) + time.Duration(float64(size)/q.Rate*1e9)
+	if done-now > q.Limit { // a small packet finds room where a large one does not
 		return 0, false
 	}
-	q.free = start + time.Duration(float64(size)/q.Rate*1e9)
+	q.free = done
 	return q.free - now, true
 }
 
 // Pipe is one direction of a path.
 type Pipe struct {
-	Delay    time.Duration
-	Jitter   float64 // each packet's delay varies by up to this part, both ways
-	Loss     float64 // of probes and data
-	DataLoss float64 // of data alone
-	Cut      bool
-	Queue    *Queue
+	Delay  time.Duration
+	Jitter float64 // each packet's delay varies by up to this part, both ways
+	Loss   float64 // of probes and data
+	Cut    bool
+	Queue  *Queue
 
-	last time.Duration // when the latest packet comes out: none overtakes another
+	DataLoss  float64       // of data alone
+	DataDelay time.Duration // of data alone, beyond Delay: probes overtake it
+	Reorder   bool          // packets overtake each other by jitter
+
+	last     time.Duration // when the latest packet comes out: none overtakes another
+	lastData time.Duration // the same of data, if it is delayed
 }
 
 // Path is a path between the nodes: Out from A to B, In from B to A.
@@ -137,8 +141,14 @@ func (s *Sim) carry(p *Pipe, size int, data bool, f func()) {
 	if !ok || lost || p.Cut {
 		return
 	}
-	out := max(p.last, s.now+wait+time.Duration(float64(p.Delay)*vary))
-	p.last = out
+	last, out := &p.last, s.now+wait+time.Duration(float64(p.Delay)*vary)
+	if data && p.DataDelay > 0 {
+		last, out = &p.lastData, out+p.DataDelay
+	}
+	if !p.Reorder {
+		out = max(out, *last)
+	}
+	*last = out
 	s.At(out, func() {
 		if !p.Cut {
 			f()
