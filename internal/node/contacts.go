@@ -72,6 +72,47 @@ func (c *Core) guest(now time.Time, id wire.NodeID) *peer {
 	return c.contact(now, id)
 }
 
+const (
+	claimsEach = 8               // contacts that rest on one neighbour's word alone
+	claimsAll  = 64              // on that of all
+	claimFor   = 3 * time.Second // a claim that is not proven by then makes room
+)
+
+// claimant is contact for a member that has opened a circuit to this node, as the last relay of it says: two members that
+// do not know each other, and do not reach each other directly, meet in no other way. A neighbour that makes openers up
+// uses up its own share only.
+func (c *Core) claimant(now time.Time, id, says wire.NodeID) *peer {
+	var each, all []*peer
+	for _, known := range c.order {
+		if p := c.peers[known]; !p.claims.IsZero() {
+			all = append(all, p)
+			if p.claims == says {
+				each = append(each, p)
+			}
+		}
+	}
+	for _, full := range []struct {
+		list []*peer
+		most int
+	}{{each, claimsEach}, {all, claimsAll}} {
+		if len(full.list) < full.most {
+			continue
+		}
+		oldest := slices.MinFunc(full.list, func(a, b *peer) int { return a.heard.Compare(b.heard) })
+		if now.Sub(oldest.heard) < claimFor {
+			return nil
+		}
+		if c.peers[oldest.id] == oldest && oldest.dispensable() {
+			c.lose(now, oldest)
+		}
+	}
+	p := c.guest(now, id)
+	if p != nil {
+		p.claims = says
+	}
+	return p
+}
+
 func (c *Core) maxGuests() int { return 32 + 4*picksOf(c.members.Len()) }
 
 // dropGuest makes room for another guest: the one that was silent for longest and is not in use goes.

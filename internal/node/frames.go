@@ -95,7 +95,7 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 		c.refused.count(errFlood)
 		return
 	}
-	p.heard = now
+	p.heard, p.claims = now, wire.NodeID{}
 	if frame.Restarted {
 		c.restarted(now, p)
 	}

@@ -40,12 +40,13 @@ const (
 type peer struct {
 	id     wire.NodeID
 	member member.Member
-	heard  time.Time  // when a fresh frame last came from it
-	picked bool       // by this node, as one of its contacts
-	load   uint8      // as a relay, as it says: 255 is at its ceiling
-	hop    probe.Rate // the least for its direct paths: it relays what this node sends
-	beside probe.Rate // the least for its selected path: it stands beside a member that data flows to, or beside us
-	frames bucket     // that it may send
+	heard  time.Time   // when a fresh frame last came from it
+	picked bool        // by this node, as one of its contacts
+	claims wire.NodeID // the neighbour that says that this peer opened a circuit, until a frame of its own proves it; or zero
+	load   uint8       // as a relay, as it says: 255 is at its ceiling
+	hop    probe.Rate  // the least for its direct paths: it relays what this node sends
+	beside probe.Rate  // the least for its selected path: it stands beside a member that data flows to, or beside us
+	frames bucket      // that it may send
 
 	prober   *probe.Prober
 	choices  choices

@@ -47,6 +47,9 @@ func (c *Core) circuited(now time.Time) (any bool) {
 func (c *Core) circuitOpened(now time.Time, out circuit.Opened) {
 	p := c.peers[out.Peer]
 	if p == nil {
+		p = c.claimant(now, out.Peer, out.FirstHop)
+	}
+	if p == nil {
 		c.step(c.circuits.Step(now, circuit.Close{ID: out.ID}))
 		return
 	}

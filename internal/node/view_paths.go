@@ -133,7 +133,7 @@ func (c *Core) figures(q *path, m *probe.Measurement, p *pathselect.Path) contro
 		MinRTT: control.MillisOf(m.MinRTT), P95RTT: control.MillisOf(m.P95RTT),
 		LossOutLow: control.FractionOf(m.LossOutLow), LossOutHigh: control.FractionOf(m.LossOutHigh),
 		BurstOut: m.BurstOut, ReorderedOut: control.FractionOf(m.ReorderedOut), Rate: 8 * m.Achievable,
-		Quarantine: p.Quarantine,
+		Evidence: evidence(&m.Data), Quarantine: p.Quarantine,
 	}
 	if !q.direct() {
 		f.Load = control.FractionOf(p.Load)
@@ -178,4 +178,12 @@ func (c *Core) viewShadow(p *peer) *control.Shadow {
 		Differed: t.Differed.Seconds(), RTTSaved: control.MillisOf(t.RTTSaved),
 		LossSaved: *control.FractionOf(t.LossSaved), UpSaved: t.UpSaved.Seconds(),
 	}
+}
+
+// evidence says how data fares against probes; nothing where there is too little to tell.
+func evidence(d *probe.Data) string {
+	if d.Verdict == probe.Undecided {
+		return ""
+	}
+	return d.String()
 }
