@@ -5,6 +5,7 @@ import (
 
 	"golang.zx2c4.com/wireguard/conn"
 
+	"overlayd/internal/wire"
 	"overlayd/tunnel/fwd"
 )
 
@@ -34,11 +35,18 @@ func TestSendingDoesNotAllocate(t *testing.T) {
 	way := fwd.Way{Primary: primary, Duplicate: second.path(2), Budget: fwd.NewBudget(1e12, 1e12)}
 	b.route(to, &fwd.Route{Ways: fwd.Alike(way)}) // not awake
 	device, packets := &bind{plane: b.Plane}, transports(40, 1400)
-	expectNoAllocations(t, "send", func() {
+	send := func() {
 		if err := device.Send(packets, to); err != nil {
 			t.Error(err)
 		}
-	})
+	}
+	expectNoAllocations(t, "send", send)
+	for i := range packets {
+		packets[i] = ofClass(wire.TrafficClass(i%wire.TrafficClasses), 1400, byte(i))
+	}
+	expectNoAllocations(t, "send classes", send)
+	b.route(to, nil)
+	expectNoAllocations(t, "send without a route", send)
 }
 
 func TestReceivingDoesNotAllocate(t *testing.T) {

@@ -85,26 +85,58 @@ func (b *bind) Send(packets [][]byte, to conn.Endpoint) error {
 	return nil
 }
 
-// sendData sends transport messages to a peer on the path that carries its data, and a copy on the one beside it.
+// sendData sends transport messages to a peer, each the way of its class.
 func (p *Plane) sendData(to *peer, packets [][]byte) {
 	to.session.sent(packets)
 	route := p.table.Load().Routes[to.id]
 	if (route == nil || !route.Awake) && !onlyKeepalive(packets) {
 		p.wake(to)
 	}
-	p.sendClass(route, wire.DefaultTraffic, packets)
+	var none fwd.Route
+	if route == nil || route.Held {
+		route = &none
+	}
+	p.sendOriginals(route, packets)
+	p.sendCopies(route, packets)
 }
 
-// sendClass sends packets of one class the way that the route, which may be nil, has for it.
-func (p *Plane) sendClass(route *fwd.Route, class wire.TrafficClass, packets [][]byte) {
-	if route == nil || route.Ways[class].Primary == nil || route.Held {
-		p.sendUndecided(pathsOf(route), packets)
-		return
+// sendOriginals sends packets on the path of their class, those that follow each other on one path together: a batch of
+// several classes is mostly still one.
+func (p *Plane) sendOriginals(route *fwd.Route, packets [][]byte) {
+	for len(packets) > 0 {
+		primary, n := route.Ways[classOf(packets[0])].Primary, 1
+		for n < len(packets) && route.Ways[classOf(packets[n])].Primary == primary {
+			n++
+		}
+		if primary == nil {
+			p.sendUndecided(pathsOf(route), packets[:n])
+		} else {
+			p.sendOn(primary, packets[:n])
+		}
+		packets = packets[n:]
 	}
-	way := &route.Ways[class]
-	size := p.sendOn(way.Primary, packets)
-	if way.Duplicate != nil && way.Budget.Take(size, p.clock()) {
-		p.sendOn(way.Duplicate, packets)
+}
+
+// sendCopies sends copies of those packets whose class wants it, as far as its budget allows, and counts all.
+func (p *Plane) sendCopies(route *fwd.Route, packets [][]byte) {
+	for len(packets) > 0 {
+		class, n := classOf(packets[0]), 1
+		size := len(packets[0])
+		for n < len(packets) && classOf(packets[n]) == class {
+			size += len(packets[n])
+			n++
+		}
+		way, count := &route.Ways[class], &p.count.classes[class]
+		count.packets.Add(uint64(n))
+		switch {
+		case way.Primary == nil || way.Duplicate == nil:
+		case way.Budget.Take(size, p.clock()):
+			count.copies.Add(uint64(n))
+			p.sendOn(way.Duplicate, packets[:n])
+		default:
+			count.overBudget.Add(uint64(n))
+		}
+		packets = packets[n:]
 	}
 }
 
@@ -124,22 +156,21 @@ func (p *Plane) sendUndecided(paths []*fwd.Path, packets [][]byte) {
 	}
 }
 
-// sendOn sends transport messages on a path, counts what the kernel took, and returns the size of all of them.
-func (p *Plane) sendOn(path *fwd.Path, packets [][]byte) (size int) {
+// sendOn sends transport messages on a path and counts what the kernel took.
+func (p *Plane) sendOn(path *fwd.Path, packets [][]byte) {
+	size := 0
 	for _, packet := range packets {
 		size += len(packet)
 	}
 	sent := p.transmit(path.Hop, packets)
 	if sent == 0 {
-		return size
+		return
 	}
-	took := size
 	if sent < len(packets) {
-		took = size / len(packets) * sent
+		size = size / len(packets) * sent
 	}
-	path.Counters.Sent(sent, took)
+	path.Counters.Sent(sent, size)
 	path.Counters.SentSeq(wire.DataSeq(packets[sent-1]))
-	return size
 }
 
 // transmit sends packets to a hop and returns how many the kernel took.

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
+
+	"overlayd/tunnel/classes"
 )
 
 const (
@@ -30,6 +32,8 @@ type gate struct {
 
 	// What follows belongs to the goroutine that reads.
 	departs departs
+	set     *classes.Set
+	last    classes.Last
 	timer   *time.Timer
 }
 
@@ -75,19 +79,20 @@ func (g *gate) forwardEvents() {
 	}
 }
 
-// Read reads packets, puts those from or to a network behind a node into an outer header, and blanks out those that
-// wireguard-go should not get.
+// Read reads packets, marks each with its traffic class, puts those from or to a network behind a node into an outer
+// header, and blanks out those that wireguard-go should not get.
 func (g *gate) Read(packets [][]byte, sizes []int, offset int) (int, error) {
 	n, err := g.host.Read(packets, sizes, offset)
 	if n == 0 {
 		return n, err
 	}
 	g.departs.begin(g.plane.peers.view.Load(), g.plane.sites.Load())
-	next := g.place(packets[0][offset:], &sizes[0])
+	g.set = g.plane.classes.Load()
+	next := g.place(packets[0], offset, &sizes[0])
 	for i := 0; i < n; {
 		to, end := next, i+1
 		for ; end < n; end++ {
-			if next = g.place(packets[end][offset:], &sizes[end]); next != to {
+			if next = g.place(packets[end], offset, &sizes[end]); next != to {
 				break
 			}
 		}
@@ -100,19 +105,24 @@ func (g *gate) Read(packets [][]byte, sizes []int, offset int) (int, error) {
 	return n, err
 }
 
-// place returns the peer that a packet goes to, and puts the packet into an outer header if it needs one. If it goes
-// nowhere, it is blanked out and counted.
-func (g *gate) place(buffer []byte, size *int) *registration {
-	how := g.departs.of(buffer[:*size])
+// place returns the peer that the packet at an offset of a buffer goes to, marks the buffer, and puts the packet into an
+// outer header if it needs one. If it goes nowhere, it is blanked out and counted.
+func (g *gate) place(buffer []byte, offset int, size *int) *registration {
+	room := buffer[offset:]
+	packet := room[:*size]
+	how := g.departs.of(packet)
 	switch {
 	case how == nil || how.to == nil && !how.refused:
 		g.plane.count.noPeer.Add(1)
 	case how.to == nil:
 		g.plane.count.outRefused.Add(1)
-	case !how.carried:
-		return how.to
 	default:
-		if *size = how.header.wrap(buffer, *size); *size > 0 {
+		class := g.last.Of(g.set, packet, &how.to.id)
+		if how.carried {
+			*size = how.header.wrap(room, *size)
+		}
+		if *size > 0 {
+			mark(buffer, offset+*size, class)
 			return how.to
 		}
 		g.plane.count.outRefused.Add(1)

@@ -1,6 +1,10 @@
 package tunnel
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"overlayd/internal/wire"
+)
 
 // Stats are counts since Open. They are of datagrams where nothing else is said.
 type Stats struct {
@@ -17,17 +21,28 @@ type Stats struct {
 	InRefused     uint64 // packets from a peer that it may not send, or that may not go where they want to
 	OverCeiling   uint64 // with a label that goes on, beyond what the node spends on relaying
 	DevicePeers   uint64 // not a count: the peers that wireguard-go has now
+	Classes       [wire.TrafficClasses]ClassStats
 }
+
+// ClassStats are counts of the transport messages of one traffic class. Keepalives are of the default one.
+type ClassStats struct {
+	Packets    uint64 // from wireguard-go
+	Copies     uint64 // sent on a second path
+	OverBudget uint64 // not sent on it, because too many were
+}
+
+type classCounters struct{ packets, copies, overBudget atomic.Uint64 }
 
 type counters struct {
 	forwarded, forwardFailed, sendFailed, noPath, unknownLabel, ignored atomic.Uint64
 	noPeer, notAdmitted, outRefused, inRefused, overCeiling             atomic.Uint64
+	classes                                                             [wire.TrafficClasses]classCounters
 }
 
 // Stats returns the counts at this moment.
 func (p *Plane) Stats() Stats {
 	c := &p.count
-	return Stats{
+	s := Stats{
 		Forwarded:     c.forwarded.Load(),
 		ForwardFailed: c.forwardFailed.Load(),
 		SendFailed:    c.sendFailed.Load(),
@@ -42,4 +57,9 @@ func (p *Plane) Stats() Stats {
 		OverCeiling:   c.overCeiling.Load(),
 		DevicePeers:   uint64(len(*p.peers.live.Load())),
 	}
+	for i := range c.classes {
+		k := &c.classes[i]
+		s.Classes[i] = ClassStats{Packets: k.packets.Load(), Copies: k.copies.Load(), OverBudget: k.overBudget.Load()}
+	}
+	return s
 }

@@ -10,7 +10,8 @@
 //	                                              ├─ label that goes on ────▶ rewritten, next hop
 //	                                              └─ control, STUN, join ───▶ Event
 //
-// The gate also puts packets from and to networks behind nodes into a header of their own, and takes it off (outer.go).
+// The gate also puts packets from and to networks behind nodes into a header of their own, and takes it off (outer.go),
+// and marks packets with their traffic class, for Bind.Send (mark.go).
 // Of all the peers that are registered wireguard-go has those that are in use (lifecycle.go).
 package tunnel
 
@@ -29,6 +30,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"overlayd/internal/wire"
+	"overlayd/tunnel/classes"
 	"overlayd/tunnel/fwd"
 	"overlayd/tunnel/udp"
 )
@@ -59,6 +61,7 @@ type Plane struct {
 	events   sink
 	peers    registry
 	sites    atomic.Pointer[sites]
+	classes  atomic.Pointer[classes.Set]
 	public   [32]byte // our own key
 	cookies  device.CookieChecker
 	waiting  atomic.Int64   // handshake messages that are kept for want of a path
@@ -96,6 +99,7 @@ func newPlane(cfg Config) (*Plane, error) {
 	p := &Plane{clock: cfg.Clock, sockets: sockets, events: sink{to: cfg.Events}, ending: make(chan struct{})}
 	p.table.Store(&fwd.Table{})
 	p.sites.Store(new(sites))
+	p.SetClasses(nil)
 	p.peers.init()
 	copy(p.public[:], key.PublicKey().Bytes())
 	p.cookies.Init(p.public)
