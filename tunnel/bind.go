@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"slices"
 
 	"golang.zx2c4.com/wireguard/conn"
 
@@ -117,27 +118,44 @@ func (p *Plane) sendOriginals(route *fwd.Route, packets [][]byte) {
 	}
 }
 
-// sendCopies sends copies of those packets whose class wants it, as far as its budget allows, and counts all.
+// sendCopies sends copies of the packets whose class wants it, and counts all.
 func (p *Plane) sendCopies(route *fwd.Route, packets [][]byte) {
-	for len(packets) > 0 {
-		class, n := classOf(packets[0]), 1
-		size := len(packets[0])
-		for n < len(packets) && classOf(packets[n]) == class {
-			size += len(packets[n])
-			n++
-		}
-		way, count := &route.Ways[class], &p.count.classes[class]
-		count.packets.Add(uint64(n))
-		switch {
-		case way.Primary == nil || way.Duplicate == nil:
-		case way.Budget.Take(size, p.clock()):
-			count.copies.Add(uint64(n))
-			p.sendOn(way.Duplicate, packets[:n])
-		default:
-			count.overBudget.Add(uint64(n))
-		}
-		packets = packets[n:]
+	var of [wire.TrafficClasses]int
+	for _, packet := range packets {
+		of[classOf(packet)]++
 	}
+	for class, n := range slices.Backward(of[:]) { // what is critical first
+		if n == 0 {
+			continue
+		}
+		p.count.classes[class].packets.Add(uint64(n))
+		if way := &route.Ways[class]; way.Primary != nil && way.Duplicate != nil {
+			p.sendCopiesOf(wire.TrafficClass(class), way, packets)
+		}
+	}
+}
+
+// sendCopiesOf sends copies of the packets of one class, as far as its budget allows, all at once.
+func (p *Plane) sendCopiesOf(class wire.TrafficClass, way *fwd.Way, packets [][]byte) {
+	gathered := p.gathered.Get().(*[][]byte)
+	copies, over, now := (*gathered)[:0], 0, p.clock()
+	for _, packet := range packets {
+		switch {
+		case classOf(packet) != class:
+		case way.Budget.Take(len(packet), now):
+			copies = append(copies, packet)
+		default:
+			over++
+		}
+	}
+	if len(copies) > 0 {
+		p.sendOn(way.Duplicate, copies)
+	}
+	p.count.classes[class].copies.Add(uint64(len(copies)))
+	p.count.classes[class].overBudget.Add(uint64(over))
+	clear(copies)
+	*gathered = copies
+	p.gathered.Put(gathered)
 }
 
 // sendUndecided sends transport messages while no path is selected. The first ones after a handshake come at once, and

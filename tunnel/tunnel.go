@@ -57,6 +57,7 @@ type Plane struct {
 	clock    func() wire.Stamp
 	sockets  []*udp.Socket
 	batches  [2]sync.Pool // of *udp.Batch, for IPv4 and IPv6
+	gathered sync.Pool    // of *[][]byte, for packets out of a batch
 	backlogs []*backlog   // for each socket
 	events   sink
 	peers    registry
@@ -100,6 +101,7 @@ func newPlane(cfg Config) (*Plane, error) {
 	p.table.Store(&fwd.Table{})
 	p.sites.Store(new(sites))
 	p.SetClasses(nil)
+	p.gathered.New = func() any { return new([][]byte) }
 	p.peers.init()
 	copy(p.public[:], key.PublicKey().Bytes())
 	p.cookies.Init(p.public)
