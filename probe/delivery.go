@@ -4,13 +4,13 @@ import "time"
 
 // delivery estimates how much data a path can carry outward, from what the reports say was delivered, as BBR does:
 // a sample is the data delivered between two reports over the longer of the time in which it was sent and the time in
-// which it arrived (draft-cheng-iccrg-delivery-rate-estimation-02, section 3.1.2: so neither a burst of sending nor one
-// of arrivals is taken for speed), and the estimate is the greatest sample of ten seconds
-// (draft-cardwell-iccrg-bbr-congestion-control-02, section 4.1.3).
+// which it arrived (draft-cheng-iccrg-delivery-rate-estimation-02: so neither a burst of sending nor one of arrivals is
+// taken for speed), and the estimate is the greatest sample of ten seconds
+// (draft-cardwell-iccrg-bbr-congestion-control-02).
 //
 // A sample says what the path can do only if the path was full. BBR knows of its own sender when it had nothing to send;
 // here the senders are others, so a full path is told by its effect: probes wait in a queue, or data is lost. Other
-// samples count as limited by the application, and only if they exceed the estimate (section 4.1.3.2 there).
+// samples count as limited by the application, and only if they exceed the estimate, as there.
 type delivery struct {
 	from   deliveryMark
 	some   bool
