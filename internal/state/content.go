@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"overlayd/internal/member"
+	"overlayd/internal/policy"
 	"overlayd/internal/wire"
 )
 
@@ -108,13 +109,37 @@ func (d *Dir) Items() ([][]byte, error) {
 // SaveItems stores what is known of the members.
 func (d *Dir) SaveItems(items [][]byte) error { return d.write(recordsFile, items) }
 
+// Rules reads the rules that users made for paths; none if there is no such file.
+func (d *Dir) Rules() ([]policy.Rule, error) {
+	var content []byte
+	if err := d.read(policyFile, &content); errors.Is(err, ErrAbsent) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	rules, err := policy.Parse(content)
+	if err != nil {
+		return nil, d.damaged(policyFile, fmt.Errorf("%w: %w", ErrDamaged, err))
+	}
+	return rules, nil
+}
+
+// SaveRules stores the rules that users made for paths.
+func (d *Dir) SaveRules(rules []policy.Rule) error {
+	content, err := policy.Append(nil, rules)
+	if err != nil {
+		return err
+	}
+	return d.write(policyFile, content)
+}
+
 // RemoveRootKey removes the network's root key.
 func (d *Dir) RemoveRootKey() error { return d.remove(rootFile) }
 
 // Forget removes all that makes this node a member, and its keys: it may join again as a new node. What it removes last is
 // the network, so that a Forget that broke off can be repeated.
 func (d *Dir) Forget() error {
-	for _, f := range []file{rootFile, recordsFile, identityFile, networkFile} {
+	for _, f := range []file{rootFile, policyFile, recordsFile, identityFile, networkFile} {
 		if err := d.remove(f); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@
 //	identity     the node's private keys                                      refused if damaged
 //	root         the network's root key, on the node that made it             refused if damaged
 //	network      the network's settings and this node's certificate           refused if damaged
+//	policy       the rules that users made for paths                          refused if damaged
 //	records      all that is known of the members: can be learned again       moved aside if damaged
 //	epoch        the last start, so that no start has an earlier epoch        moved aside if damaged
 //

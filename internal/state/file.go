@@ -28,10 +28,12 @@ var (
 		"sign certificates"}
 	networkFile = file{name: "network", help: "restore it from a copy, or remove it and join the network again " +
 		"with a new token (overlayd join)"}
+	policyFile = file{name: "policy", help: "restore it from a copy, or remove it to go on without the rules that " +
+		"`overlayctl route` made"}
 	recordsFile = file{name: "records", aside: true, help: "the other members will be learned again"}
 	epochFile   = file{name: "epoch", aside: true, help: "the clock of this machine takes its place"}
 
-	files = []file{identityFile, rootFile, networkFile, recordsFile, epochFile}
+	files = []file{identityFile, rootFile, networkFile, policyFile, recordsFile, epochFile}
 )
 
 const (

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"overlayd/internal/member"
+	"overlayd/internal/policy"
 )
 
 var start = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -48,6 +49,7 @@ func filled(t *testing.T, path string) {
 		Contact: Contact{Node: id.ID(), Endpoint: netip.MustParseAddrPort("203.0.113.7:51871")},
 	}))
 	check(t, d.SaveItems([][]byte{member.Item{Kind: member.KindRecord, Raw: record.Raw()}.Stored()}))
+	check(t, d.SaveRules([]policy.Rule{{ID: 7, Kind: policy.Hops, Hops: 2, At: start}}))
 	_, err = d.NextEpoch(start)
 	check(t, err)
 	check(t, d.Close())
@@ -66,6 +68,7 @@ func load(d *Dir) map[string]error {
 	_, errs["identity"] = d.Identity()
 	_, errs["root"] = d.RootKey()
 	_, errs["network"] = d.Network()
+	_, errs["policy"] = d.Rules()
 	_, errs["records"] = d.Items()
 	_, errs["epoch"] = d.NextEpoch(start)
 	return errs
@@ -86,6 +89,9 @@ func TestWhatIsStoredComesBack(t *testing.T) {
 	}
 	if items, err := d.Items(); err != nil || len(items) != 1 {
 		t.Errorf("%d items, %v", len(items), err)
+	}
+	if rules, err := d.Rules(); err != nil || len(rules) != 1 || rules[0].ID != 7 || !rules[0].At.Equal(start) {
+		t.Errorf("rules %+v, %v", rules, err)
 	}
 	if err := d.CreateRootKey(make([]byte, 64)); !errors.Is(err, ErrExists) {
 		t.Errorf("root key replaced: %v", err)
@@ -112,7 +118,7 @@ func TestOnlyTheOwnerCanReadTheState(t *testing.T) {
 func TestAbsentIsNotDamaged(t *testing.T) {
 	d := open(t, t.TempDir())
 	for name, err := range load(d) {
-		optional := name == "records" || name == "epoch"
+		optional := name == "records" || name == "epoch" || name == "policy"
 		if optional && err != nil || !optional && !errors.Is(err, ErrAbsent) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -199,6 +205,14 @@ func TestDamagedFileIsNotOverwrittenUnread(t *testing.T) {
 	}
 }
 
+func TestRulesThatNobodyCanHaveMadeAreDamage(t *testing.T) {
+	d := open(t, t.TempDir())
+	check(t, d.SaveRules([]policy.Rule{{ID: 7, Kind: policy.Hops, Hops: 99}}))
+	if rules, err := d.Rules(); !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), "overlayctl route") {
+		t.Errorf("rules %+v, %v", rules, err)
+	}
+}
+
 func TestHalfWrittenTemporaryFileIsHarmless(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state")
 	filled(t, path)
@@ -279,6 +293,9 @@ func TestForgettingLeavesNothingThatMakesAMember(t *testing.T) {
 		if want := name == "identity" || name == "root" || name == "network"; want != errors.Is(err, ErrAbsent) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if rules, err := d.Rules(); err != nil || len(rules) != 0 {
+		t.Errorf("rules for the nodes of another network: %+v, %v", rules, err)
 	}
 	id, err := member.NewIdentity(rand.Reader)
 	check(t, err)
