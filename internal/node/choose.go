@@ -128,6 +128,7 @@ func (c *Core) choose(now time.Time, p *peer) (any bool) {
 			}
 		}
 	}
+	c.reviewAudit(now, p)
 	return any
 }
 
@@ -139,6 +140,9 @@ func (c *Core) selected(now time.Time, p *peer, ch *choice, sel pathselect.Selec
 	c.hopsChanged = c.hopsChanged || p.use.level == active
 	if ch == p.choices.list[0] {
 		c.networksChanged = true
+	}
+	if before != sel.Selected && sel.Reason.Code == pathselect.Cleaner {
+		p.leftForLoss(now, before)
 	}
 	if q := p.paths[sel.Selected]; q != nil && before != sel.Selected {
 		out := Switched{
@@ -160,12 +164,14 @@ func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
 		if !ok {
 			continue
 		}
+		c.judge(now, p, q, &m.Data)
 		list = append(list, pathselect.Path{
 			ID: q.id, Via: q.via, State: selectState(m.State), Since: m.Since, Why: m.Why, Samples: m.Samples,
 			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT, P95RTT: m.P95RTT,
 			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossProbes: m.LossOutProbes,
 			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow,
 			LastLoss: m.LastLoss, Rate: m.Achievable, Load: c.loadAlong(q.via),
+			Quarantine: c.distrust(now, p, q),
 		})
 	}
 	return list
@@ -189,7 +195,7 @@ func (c *Core) setRates(now time.Time, p *peer) {
 	for _, q := range p.sorted() {
 		rate := p.leastRate()
 		switch {
-		case p.use.level == active && p.choices.selects(q.id):
+		case p.use.level == active && (p.choices.selects(q.id) || q.id == p.audit.path):
 			rate = probe.Selected
 		case p.use.level == active && p.choices.standby(q.id):
 			rate = probe.Standby

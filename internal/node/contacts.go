@@ -140,6 +140,7 @@ func (c *Core) meet(now time.Time, m member.Member) *peer {
 		choices:  c.choicesFor(m.ID),
 		budget:   fwd.NewBudget(copyRate, copyBurst),
 		critical: fwd.NewBudget(criticalRate, copyBurst),
+		auditing: fwd.NewBudget(auditRate, auditBurst),
 	}
 	c.peers[m.ID] = p
 	at, _ := slices.BinarySearchFunc(c.order, m.ID, wire.NodeID.Compare)

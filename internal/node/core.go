@@ -24,6 +24,7 @@ import (
 	"net/netip"
 	"time"
 
+	"overlayd/internal/blame"
 	"overlayd/internal/circuit"
 	"overlayd/internal/join"
 	"overlayd/internal/member"
@@ -81,6 +82,7 @@ type Core struct {
 	circuits  *circuit.Machine
 	gatherer  *nat.Gatherer
 	puncher   *nat.Puncher
+	ledger    *blame.Ledger
 
 	known     map[wire.NodeID]member.Key // the members that this node would deal with
 	roster    bool                       // they, or what they say, have changed
@@ -121,6 +123,7 @@ type Core struct {
 	out        []Output
 	probeOut   []probe.Output
 	selectOut  []pathselect.Output
+	blamed     []blame.Change
 	memberOut  []member.Output
 	circuitOut []circuit.Output
 	natOut     []nat.Output
@@ -145,6 +148,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		circuits:    circuit.New(self, circuit.DefaultConfig(), rand.New(readerSource{cfg.Secret})),
 		gatherer:    nat.NewGatherer(gathererConfig()),
 		puncher:     nat.NewPuncher(nat.DefaultPuncherConfig()),
+		ledger:      blame.New(),
 		advertisers: make(map[wire.NodeID]bool),
 		known:       make(map[wire.NodeID]member.Key), attending: make(map[wire.NodeID]time.Time),
 		peers:    make(map[wire.NodeID]*peer),
@@ -240,6 +244,7 @@ func (c *Core) NextDeadline() (time.Time, bool) {
 	consider(c.circuits.NextDeadline())
 	consider(c.gatherer.NextDeadline())
 	consider(c.puncher.NextDeadline())
+	consider(c.ledger.NextDeadline())
 	consider(c.swept.Add(sweepEvery), true)
 	consider(c.catchup.deadline())
 	consider(c.gatewaysDue())
@@ -318,6 +323,9 @@ func (c *Core) tick(now time.Time) {
 	if due, ok := c.gatherer.NextDeadline(); ok && !due.After(now) {
 		c.step(c.gatherer.Step(now, nat.Tick{}))
 	}
+	if due, ok := c.ledger.NextDeadline(); ok && !due.After(now) {
+		c.reviewTrust(now)
+	}
 	if due, ok := c.puncher.NextDeadline(); ok && !due.After(now) {
 		c.step(c.puncher.Step(now, nat.Tick{}))
 	}
@@ -372,6 +380,9 @@ func (c *Core) dueOf(p *peer) time.Time {
 	}
 	if !p.relays.due.IsZero() {
 		due = earlier(due, p.relays.due)
+	}
+	if p.audit.path != 0 {
+		due = earlier(due, p.audit.until)
 	}
 	return due
 }

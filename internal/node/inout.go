@@ -115,6 +115,13 @@ type Switched struct {
 	Reason string
 }
 
+// Quarantined reports that a relay is left alone on the way to a peer, or not any more.
+type Quarantined struct {
+	Relay, Peer string
+	For         time.Duration // not positive: it is over
+	Why         string
+}
+
 // PathChanged reports a new state of a path, for the log.
 type PathChanged struct {
 	Peer     string
@@ -145,4 +152,5 @@ func (HoldGateway) output()    {}
 func (Notice) output()         {}
 func (Switched) output()       {}
 func (PathChanged) output()    {}
+func (Quarantined) output()    {}
 func (PingDone) output()       {}

@@ -55,8 +55,11 @@ type peer struct {
 	lastPath wire.PathID
 	budget   *fwd.Budget // of copies
 	critical *fwd.Budget // of copies of the class critical
-	entry    *entry      // in the last forwarding table
-	stale    bool        // it is out of date
+	auditing *fwd.Budget // of copies for audits
+	audit    audit
+	left     audit  // a path that was left for losing data
+	entry    *entry // in the last forwarding table
+	stale    bool   // it is out of date
 
 	use     usage
 	meeting meeting
@@ -103,9 +106,12 @@ type path struct {
 
 	lookedPackets, lookedBytes uint64 // data, when the use of the peer was last looked at
 
-	lastCount uint64    // data packets when the use of this circuit was last looked at
-	lastUse   time.Time // and when that had grown
-	lastHello time.Time // when we last answered a frame that was not fresh
+	lastCount uint64        // data packets when the use of this circuit was last looked at
+	lastUse   time.Time     // and when that had grown
+	lastHello time.Time     // when we last answered a frame that was not fresh
+	audited   time.Time     // when the latest audit of it ended
+	auditGap  time.Duration // from then to the next one, if it stands by
+	judged    time.Time     // relayed only: when the evidence was last looked at
 }
 
 func (p *path) direct() bool { return p.circuit == 0 }

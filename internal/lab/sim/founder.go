@@ -95,7 +95,8 @@ func (f *Founder) place(name string, o Options) *Host {
 	h := &Host{
 		Name: name, ID: id.ID(), index: len(f.net.hosts), net: f.net, address: netip.AddrPortFrom(public, 51871),
 		skew: o.Skew, seen: make(map[*Host]map[uint64]bool), sessions: make(map[*Host]session),
-		Kinds: make(map[wire.Kind]uint64),
+		counters: make(map[*Host]uint32),
+		Kinds:    make(map[wire.Kind]uint64),
 	}
 	if o.NAT {
 		h.address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(200 + f.count>>8), byte(f.count), 2}), 51871)

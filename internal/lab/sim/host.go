@@ -45,6 +45,7 @@ type Host struct {
 	partners  map[*Host]bool // hosts that it would have a session with
 	sessions  map[*Host]session
 	seq       uint64
+	counters  map[*Host]uint32 // WireGuard's, of what was sent to each
 	Switches  []Switch
 	Frames    uint64         // of control traffic
 	record    netip.AddrPort // what is sent there is kept in recent, for a scenario to send it in another way
@@ -289,6 +290,8 @@ func (h *Host) SendSized(to *Host, class wire.TrafficClass, size int) uint64 {
 	if r == nil || r.Held {
 		return h.seq // no session yet
 	}
+	h.counters[to]++
+	p.counter = h.counters[to]
 	way := r.Ways[class]
 	h.copy(way.Primary, p)
 	if way.Duplicate != nil && way.Budget.Take(p.size, h.Core.Stamp(h.now())) {
@@ -306,6 +309,7 @@ const (
 func (h *Host) copy(path *fwd.Path, p *packet) {
 	if path != nil {
 		path.Counters.Sent(1, p.size)
+		path.Counters.SentSeq(p.counter)
 		h.transmit(path.Hop, datagram{data: p})
 	}
 }
@@ -367,6 +371,7 @@ func (h *Host) receive(d datagram) {
 	}
 	if path != nil {
 		path.Counters.Received(1, d.payload(), now)
+		path.Counters.ReceivedSeq(d.data.counter)
 	}
 	h.deliver(d.data)
 }

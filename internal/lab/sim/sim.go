@@ -154,6 +154,7 @@ type datagram struct {
 
 // packet is a data packet: what would be inside WireGuard.
 type packet struct {
+	counter  uint32 // as WireGuard numbers what goes to one peer
 	from, to *Host
 	seq      uint64
 	size     int // bytes, as WireGuard sends it

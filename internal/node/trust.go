@@ -1,0 +1,69 @@
+package node
+
+import (
+	"fmt"
+	"time"
+
+	"overlayd/internal/blame"
+	"overlayd/probe"
+)
+
+// judgeEvery is how often the evidence of one path is looked at.
+const judgeEvery = 200 * time.Millisecond
+
+// judge hands what was found of the data on a relayed path to the ledger.
+func (c *Core) judge(now time.Time, p *peer, q *path, d *probe.Data) {
+	if q.direct() || d.Verdict == probe.Undecided || now.Sub(q.judged) < judgeEvery {
+		return
+	}
+	q.judged = now
+	c.step(c.ledger.Step(now, blame.Evidence{
+		Peer: p.id, Path: q.id, Relays: q.via, Finding: findingOf(d.Verdict), At: d.At, Why: d.String(),
+	}))
+	c.reviewTrust(now)
+}
+
+func findingOf(v probe.Verdict) blame.Finding {
+	switch v {
+	case probe.Honest:
+		return blame.Clean
+	case probe.DropsData:
+		return blame.Dropped
+	case probe.DelaysData:
+		return blame.Delayed
+	default:
+		return blame.Nothing
+	}
+}
+
+// reviewTrust ends quarantines that are over, and tells what has changed.
+func (c *Core) reviewTrust(now time.Time) {
+	c.ledger.Tick(now)
+	c.blamed = c.ledger.Drain(c.blamed[:0])
+	for _, change := range c.blamed {
+		relay, peer := c.name(change.Relay), c.name(change.Peer)
+		text := fmt.Sprintf("relay %s is trusted again on the way to %s", relay, peer)
+		if !change.Until.IsZero() {
+			text = fmt.Sprintf("relay %s is in quarantine on the way to %s for %v: %s",
+				relay, peer, change.Until.Sub(now).Round(time.Second), change.Why)
+		}
+		c.emit(Notice{Text: text, Bad: !change.Until.IsZero()})
+		c.emit(Quarantined{Relay: relay, Peer: peer, For: change.Until.Sub(now), Why: change.Why})
+		for _, id := range c.order { // the word of two peers counts for all
+			p := c.peers[id]
+			p.outdated = true
+			c.touch(p)
+		}
+	}
+}
+
+// distrust is why a relay of a path is in quarantine; empty if none is.
+func (c *Core) distrust(now time.Time, p *peer, q *path) string {
+	for _, relay := range q.via {
+		if until, why, held := c.ledger.Quarantined(now, relay, p.id); held {
+			return fmt.Sprintf("%s is in quarantine for another %v: %s",
+				c.name(relay), until.Sub(now).Round(time.Second), why)
+		}
+	}
+	return ""
+}
