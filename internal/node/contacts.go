@@ -152,6 +152,10 @@ func (c *Core) meet(now time.Time, m member.Member) *peer {
 
 // lose gives up a contact. It may be made again.
 func (c *Core) lose(now time.Time, p *peer) {
+	if p.reachable() {
+		_, m := p.bestDirect(now)
+		c.explorer.see(now, p.id, m.RTT)
+	}
 	c.agenda.remove(p)
 	for _, q := range p.sorted() {
 		if !q.direct() {
@@ -227,11 +231,12 @@ func (c *Core) reviewContacts(now time.Time) {
 		}
 	}
 	c.acquaint(now)
+	c.reviewNear(now)
 }
 
 // dispensable reports whether nothing would miss a contact, unless it is one of hops.
 func (p *peer) dispensable() bool {
-	return !p.picked && p.use.level == idle && p.beside == 0 && len(p.relays.waiting) == 0
+	return !p.picked && !p.near && p.use.level == idle && p.beside == 0 && len(p.relays.waiting) == 0
 }
 
 // hops are the neighbours that circuits lead through, of this node or of others.

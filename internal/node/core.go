@@ -118,6 +118,7 @@ type Core struct {
 	fresh     *fwd.Table       // to be published
 	tabled    tabled
 	pings     pings
+	explorer  explorer
 	refused   refusals
 
 	out        []Output
@@ -153,6 +154,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		known:       make(map[wire.NodeID]member.Key), attending: make(map[wire.NodeID]time.Time),
 		peers:    make(map[wire.NodeID]*peer),
 		relaying: make(map[wire.CircuitID]*relayed),
+		explorer: newExplorer(),
 		dirty:    true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
 		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
 		networks: networks{carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool)},

@@ -26,8 +26,8 @@ func (c *Core) Invite(now time.Time, o member.Offer, endpoint string) (string, e
 		}
 	}
 	var reached []wire.NodeID
-	for _, n := range c.neighbors(now) {
-		reached = append(reached, n.ID)
+	for _, n := range c.reached(now) {
+		reached = append(reached, n.id)
 	}
 	endpoints := join.Endpoints(c.members, own, reached)
 	token, signed, err := join.Invite(now, c.registrar, c.cfg.Secret, o, endpoints)

@@ -16,29 +16,28 @@ const (
 	searchEvery    = time.Second            // while it has not
 	yieldFor       = 300 * time.Millisecond // the end with the larger identifier lets the other one open first
 	listsLastFor   = 60 * time.Second       // how long nominations are believed
+	firstRound     = time.Second            // after a peer becomes active; the time between rounds doubles
 	firstBackoff   = time.Second
 	lastBackoff    = time.Minute
-
-	freshFor   = 3 * time.Second // how long a neighbour counts as reached without a new answer, when others ask
-	maxWaiting = 8               // queries that wait for such an answer, for each target
-	waitFor    = time.Second
-
-	queryFanout    = 4  // neighbours that a relay passes a query on to
-	originFanout   = 8  // neighbours that the origin asks
-	queriesASecond = 50 // that are taken from one neighbour
+	samplesEnough  = 3               // of a circuit, to know better than hearsay
+	openBonus      = 20              // what is open is worth more, by this part of its price
+	measuredFor    = 2 * time.Minute // how long what was measured of a circuit counts more than hearsay
 )
 
 // nominations are the relays that a peer may be reached through. Everything in here is hearsay: it decides which
 // circuits are tried, and only probes through a circuit decide whether it is used (D5).
 type nominations struct {
 	due      time.Time
-	theirs   []wire.Neighbor // what the peer reaches directly
+	planned  time.Time  // what due was set to: it is earlier if something has happened
+	rounds   int        // of nominations since the peer became active
+	theirs   []neighbor // what the peer says that it reaches directly, the nearest first
 	theirsAt time.Time
 	routes   []nominee
 	wanted   [][]wire.NodeID
 	attempts map[viaKey]*attempt
 	asked    time.Time // last RouteQuery about the peer
 	told     time.Time // last Neighbors to the peer
+	wished   time.Time // when the peer was last asked for its list, not being active
 	nonce    uint32
 
 	answered      int // queries of this peer in the present second
@@ -46,29 +45,32 @@ type nominations struct {
 	waiting       []waitingQuery // for word from this peer
 }
 
-// waitingQuery is a query about a peer whose direct path was not heard of lately. Its trail includes this node.
-type waitingQuery struct {
-	from  wire.NodeID
-	query wire.RouteQuery
-	until time.Time
+// nominee is a route that somebody proposed, or that this node has put together.
+type nominee struct {
+	via   []wire.NodeID
+	price time.Duration
+	at    time.Time
 }
 
-// nominee is a route that somebody proposed.
-type nominee struct {
-	via []wire.NodeID
-	rtt time.Duration
-	at  time.Time
+// priceOf is what is asked of a path before it is tried: its round-trip time, more for each relay, which spends somebody
+// else's bandwidth, and more for what is lost, roughly as pathselect does.
+func priceOf(rtt time.Duration, loss float64, relays int) time.Duration {
+	return rtt + time.Duration(relays)*relayPrice + time.Duration(loss*float64(lossPrice))
 }
+
+const (
+	relayPrice = 2 * time.Millisecond
+	lossPrice  = time.Second // 10 ms for each percent
+)
 
 // viaKey is a list of relays as a map key.
 type viaKey string
 
-func keyOf(via []wire.NodeID) viaKey {
-	b := make([]byte, 0, len(via)*len(wire.NodeID{}))
+func appendVia(b []byte, via []wire.NodeID) []byte {
 	for _, id := range via {
 		b = append(b, id[:]...)
 	}
-	return viaKey(b)
+	return b
 }
 
 // attempt is the history of opening a circuit through certain relays.
@@ -76,24 +78,36 @@ type attempt struct {
 	pending  bool
 	failures int
 	notUntil time.Time
+
+	measured   time.Duration // the price of the circuit when it was last open
+	measuredAt time.Time     // zero: never
+}
+
+// tried is the history of trying certain relays, nil if there is none.
+func (n *nominations) tried(via []wire.NodeID) *attempt {
+	var key [wire.MaxRelays * len(wire.NodeID{})]byte
+	return n.attempts[viaKey(appendVia(key[:0], via))]
 }
 
 func (n *nominations) attempt(via []wire.NodeID) *attempt {
 	if n.attempts == nil {
 		n.attempts = make(map[viaKey]*attempt)
 	}
-	a := n.attempts[keyOf(via)]
+	a := n.tried(via)
 	if a == nil {
 		if len(n.attempts) >= 4*maxNominees {
 			clear(n.attempts)
 		}
 		a = &attempt{}
-		n.attempts[keyOf(via)] = a
+		n.attempts[viaKey(appendVia(nil, via))] = a
 	}
 	return a
 }
 
-func (n *nominations) opened(via []wire.NodeID) { *n.attempt(via) = attempt{} }
+func (n *nominations) opened(via []wire.NodeID) {
+	a := n.attempt(via)
+	a.pending, a.failures, a.notUntil = false, 0, time.Time{}
+}
 
 func (n *nominations) failed(now time.Time, via []wire.NodeID) {
 	a := n.attempt(via)
@@ -104,7 +118,7 @@ func (n *nominations) failed(now time.Time, via []wire.NodeID) {
 
 // without forgets every way through a node.
 func (n *nominations) without(id wire.NodeID) {
-	n.theirs = slices.DeleteFunc(n.theirs, func(t wire.Neighbor) bool { return t.ID == id })
+	n.theirs = slices.DeleteFunc(n.theirs, func(t neighbor) bool { return t.id == id })
 	n.routes = slices.DeleteFunc(n.routes, func(r nominee) bool { return slices.Contains(r.via, id) })
 	n.wanted = slices.DeleteFunc(n.wanted, func(via []wire.NodeID) bool { return slices.Contains(via, id) })
 }
@@ -115,31 +129,45 @@ func (n *nominations) wants(via []wire.NodeID) bool {
 
 // nominate looks for relays to an active peer: it asks who may know, ranks what is known and opens what is missing.
 func (c *Core) nominate(now time.Time, p *peer) {
+	n := &p.relays
 	if p.use.level != active {
-		p.relays.due = time.Time{}
+		n.due, n.planned, n.rounds = time.Time{}, time.Time{}, 0
 		return
 	}
 	speaking := p.speakingPath()
-	if speaking != nil && now.Sub(p.relays.told) >= searchEvery {
-		p.relays.told = now
+	if speaking != nil && n.exchangeDue(now) {
+		n.told = now
 		list := wire.Neighbors{Want: true, List: c.neighbors(now)}
 		c.sendOn(p, speaking, wire.KindNeighbors, list.Append(nil))
 	}
 	c.openWanted(now, p)
-	enough := len(p.relays.wanted) >= wantedCircuits && speaking != nil
-	if ask := now.Sub(p.relays.asked); !enough && (ask >= nominateEvery || speaking == nil && ask >= searchEvery) {
+	enough := len(n.wanted) >= wantedCircuits && speaking != nil
+	if ask := now.Sub(n.asked); !enough && (ask >= nominateEvery || speaking == nil && ask >= searchEvery) {
 		c.askRoutes(now, p)
 	}
-	p.relays.due = now.Add(nominateEvery)
+	c.explore(now, p)
+	n.due = now.Add(min(firstRound<<min(n.rounds, 8), nominateEvery))
+	n.rounds++
 	if speaking == nil {
-		p.relays.due = now.Add(searchEvery)
+		n.due = now.Add(searchEvery)
 	}
-	for _, via := range p.relays.wanted {
-		if a := p.relays.attempt(via); !a.pending && p.byVia(via) == nil && a.notUntil.After(now) {
-			p.relays.due = earlier(p.relays.due, a.notUntil)
+	for _, via := range n.wanted {
+		if a := n.attempt(via); !a.pending && p.byVia(via) == nil && a.notUntil.After(now) {
+			n.due = earlier(n.due, a.notUntil)
 		}
 	}
+	n.planned = n.due
 	c.dropUnused(now, p)
+}
+
+// exchangeDue reports whether the two lists are to be exchanged. It is enough that one end begins; if something has
+// happened, either does so at once.
+func (n *nominations) exchangeDue(now time.Time) bool {
+	since := now.Sub(n.told)
+	if hastened := now.Before(n.planned); hastened || now.Sub(n.theirsAt) >= nominateEvery {
+		return since >= searchEvery
+	}
+	return since >= nominateEvery
 }
 
 // openWanted ranks the nominated relays and opens the circuits that are missing.
@@ -147,10 +175,10 @@ func (c *Core) openWanted(now time.Time, p *peer) {
 	p.relays.wanted = c.rank(now, p)
 	alone := p.speakingPath() == nil
 	for _, via := range p.relays.wanted {
-		if p.byVia(via) != nil {
+		if p.byVia(via) != nil || !c.ready(now, p, via[0]) {
 			continue
 		}
-		known := p.relays.attempts[keyOf(via)] != nil
+		known := p.relays.tried(via) != nil
 		a := p.relays.attempt(via)
 		if !known && !alone && c.self.Compare(p.id) > 0 {
 			a.notUntil = now.Add(yieldFor)
@@ -164,23 +192,34 @@ func (c *Core) openWanted(now time.Time, p *peer) {
 	}
 }
 
+// ready reports whether a circuit can begin at a relay: one that was met earlier and given up is met again first.
+func (c *Core) ready(now time.Time, p *peer, relay wire.NodeID) bool {
+	if q := c.peers[relay]; q != nil {
+		return q.reachable()
+	}
+	if c.visit(now, relay) {
+		p.relays.due = earlier(p.relays.due, now.Add(visitTakes))
+	}
+	return false
+}
+
 // rank is the list of relays that should stand by for the peer, best first.
 func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
-	found := c.common(now, p)
+	found := c.compose(now, p)
 	for _, n := range p.relays.routes {
 		if now.Sub(n.at) < listsLastFor && !slices.ContainsFunc(found, func(f nominee) bool { return slices.Equal(f.via, n.via) }) {
 			found = append(found, n)
 		}
 	}
 	found = slices.DeleteFunc(found, func(n nominee) bool { return c.broken(now, p, n.via) })
-	score := func(n nominee) time.Duration {
-		if p.byVia(n.via) != nil {
-			return n.rtt - n.rtt/5 // what is open stays, unless the other is clearly better
-		}
-		return n.rtt
+	for i := range found {
+		found[i].price = c.appraise(now, p, &found[i])
 	}
-	slices.SortStableFunc(found, func(a, b nominee) int {
-		return cmp.Or(cmp.Compare(score(a), score(b)), cmp.Compare(keyOf(a.via), keyOf(b.via)))
+	slices.SortFunc(found, func(a, b nominee) int {
+		if byPrice := cmp.Compare(a.price, b.price); byPrice != 0 {
+			return byPrice
+		}
+		return slices.CompareFunc(a.via, b.via, wire.NodeID.Compare)
 	})
 	count := wantedCircuits
 	if !p.reachable() {
@@ -203,191 +242,37 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 	return wanted
 }
 
+// appraise is the price of a nominee: what was measured counts more than hearsay, so that who tells of short ways that are
+// long is tried once in a while and not again and again. What is open stays, unless another one is clearly better.
+func (c *Core) appraise(now time.Time, p *peer, n *nominee) time.Duration {
+	q := p.byVia(n.via)
+	if q != nil {
+		if m, ok := p.prober.Measure(q.id, now); ok && m.Samples >= samplesEnough {
+			a := p.relays.attempt(n.via)
+			a.measured, a.measuredAt = priceOf(m.RTT, m.LossOut, len(n.via)), now
+		}
+	}
+	price := n.price
+	if a := p.relays.tried(n.via); a != nil && !a.measuredAt.IsZero() && now.Sub(a.measuredAt) < measuredFor {
+		price = a.measured
+	}
+	if q != nil {
+		price -= price / openBonus
+	}
+	return price
+}
+
 // broken reports whether these relays were tried and do not work at present, so that others get their turn.
 func (c *Core) broken(now time.Time, p *peer, via []wire.NodeID) bool {
 	if q := p.byVia(via); q != nil {
 		return p.state(q.id) == probe.Dead
 	}
-	a := p.relays.attempts[keyOf(via)]
+	a := p.relays.tried(via)
 	return a != nil && a.failures > 0 && now.Before(a.notUntil)
 }
 
 func share(a, b []wire.NodeID) bool {
 	return slices.ContainsFunc(a, func(id wire.NodeID) bool { return slices.Contains(b, id) })
-}
-
-// common are the neighbours of both ends.
-func (c *Core) common(now time.Time, p *peer) []nominee {
-	if now.Sub(p.relays.theirsAt) >= listsLastFor {
-		return nil
-	}
-	var found []nominee
-	for _, n := range p.relays.theirs {
-		q := c.peers[n.ID]
-		if q == nil || q == p || !relays(q.member) || !q.reachable() {
-			continue
-		}
-		_, m := q.bestDirect(now)
-		found = append(found, nominee{via: []wire.NodeID{n.ID}, rtt: m.RTT + n.RTT, at: now})
-	}
-	return found
-}
-
-// neighbors are the nodes that this one reaches directly, nearest first.
-func (c *Core) neighbors(now time.Time) []wire.Neighbor {
-	var list []wire.Neighbor
-	for _, id := range c.order {
-		q := c.peers[id]
-		if q.reachable() {
-			_, m := q.bestDirect(now)
-			list = append(list, wire.Neighbor{ID: id, RTT: m.RTT, Loss: uint8(255 * min(max(m.LossOut, m.LossIn), 1))})
-		}
-	}
-	slices.SortStableFunc(list, func(a, b wire.Neighbor) int { return cmp.Compare(a.RTT, b.RTT) })
-	return list[:min(len(list), wire.MaxNeighbors)]
-}
-
-// theirNeighbors takes a peer's list, and answers with ours if that was asked for.
-func (c *Core) theirNeighbors(now time.Time, p *peer, m wire.Neighbors) {
-	p.relays.theirs, p.relays.theirsAt = m.List, now
-	if m.Want {
-		list := wire.Neighbors{List: c.neighbors(now)}
-		c.say(now, p, wire.KindNeighbors, list.Append(nil))
-	}
-	if p.use.level == active {
-		c.openWanted(now, p)
-	}
-}
-
-// askRoutes asks the neighbours for ways to a peer.
-func (c *Core) askRoutes(now time.Time, p *peer) {
-	p.relays.asked = now
-	p.relays.nonce = c.random.Uint32()
-	q := wire.RouteQuery{Nonce: p.relays.nonce, Origin: c.self, Target: p.id, Hops: wire.MaxRelays - 1}
-	c.passOn(now, q, originFanout)
-}
-
-// passOn sends a query to the nearest neighbours that it has not passed.
-func (c *Core) passOn(now time.Time, q wire.RouteQuery, fanout int) {
-	body := q.Append(nil)
-	for _, n := range c.neighbors(now) {
-		if fanout == 0 {
-			return
-		}
-		if n.ID == q.Origin || n.ID == q.Target || slices.Contains(q.Trail, n.ID) || !relays(c.peers[n.ID].member) {
-			continue
-		}
-		c.sayDirect(c.peers[n.ID], wire.KindRouteQuery, body)
-		fanout--
-	}
-}
-
-// routeQuery answers a neighbour's query, or passes it on.
-func (c *Core) routeQuery(now time.Time, from *peer, q wire.RouteQuery) {
-	last := q.Origin
-	if len(q.Trail) > 0 {
-		last = q.Trail[len(q.Trail)-1]
-	}
-	target := c.peers[q.Target]
-	if last != from.id || q.Origin == c.self || c.known[q.Target].IsZero() || slices.Contains(q.Trail, c.self) ||
-		len(q.Trail) >= wire.MaxRelays || !c.relaysForOthers() || !from.relays.mayAsk(now) {
-		return
-	}
-	q.Trail = append(slices.Clone(q.Trail), c.self)
-	if target != nil && target.reachable() {
-		if _, m := target.bestDirect(now); now.Sub(m.LastDelivered) < freshFor {
-			c.answerQuery(now, from.id, q)
-			return
-		}
-		c.awaitWord(now, target, waitingQuery{from: from.id, query: q, until: now.Add(waitFor)})
-	}
-	if q.Hops > 0 && len(q.Trail) < wire.MaxRelays {
-		q.Hops--
-		c.passOn(now, q, queryFanout)
-	}
-}
-
-// answerQuery nominates the way through this node.
-func (c *Core) answerQuery(now time.Time, to wire.NodeID, q wire.RouteQuery) {
-	target, back := c.peers[q.Target], c.peers[to]
-	if target == nil || back == nil {
-		return
-	}
-	_, m := target.bestDirect(now)
-	reply := wire.RouteReply{Nonce: q.Nonce, Origin: q.Origin, Target: q.Target, Route: q.Trail, RTT: m.RTT}
-	c.sayDirect(back, wire.KindRouteReply, reply.Append(nil))
-}
-
-// awaitWord probes a peer that an idle path may or may not reach any more, and keeps the query until it answers.
-func (c *Core) awaitWord(now time.Time, target *peer, w waitingQuery) {
-	n := &target.relays
-	n.waiting = slices.DeleteFunc(n.waiting, func(old waitingQuery) bool {
-		return now.After(old.until) || old.query.Nonce == w.query.Nonce
-	})
-	if len(n.waiting) == maxWaiting {
-		return
-	}
-	n.waiting = append(n.waiting, w)
-	c.probeDirect(now, target)
-}
-
-// probeDirect makes sure of the direct paths to a neighbour.
-func (c *Core) probeDirect(now time.Time, p *peer) {
-	for _, q := range p.sorted() {
-		if q.direct() {
-			c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id}))
-		}
-	}
-	c.touch(p)
-}
-
-// answerWaiting answers the queries about a peer that has just answered a probe on a direct path.
-func (c *Core) answerWaiting(now time.Time, p *peer) {
-	for _, w := range p.relays.waiting {
-		if !now.After(w.until) {
-			c.answerQuery(now, w.from, w.query)
-		}
-	}
-	p.relays.waiting = nil
-}
-
-// mayAsk bounds the queries of one neighbour.
-func (n *nominations) mayAsk(now time.Time) bool {
-	if now.Sub(n.answeredSince) >= time.Second {
-		n.answeredSince, n.answered = now, 0
-	}
-	n.answered++
-	return n.answered <= queriesASecond
-}
-
-// routeReply takes a nomination, or passes it back along its route.
-func (c *Core) routeReply(now time.Time, from *peer, r wire.RouteReply) {
-	_, m := from.bestDirect(now)
-	r.RTT += m.RTT
-	if r.Origin == c.self {
-		p := c.peers[r.Target]
-		if p == nil || r.Nonce != p.relays.nonce || r.Route[0] != from.id || slices.Contains(r.Route, p.id) ||
-			slices.ContainsFunc(r.Route, func(id wire.NodeID) bool { return c.known[id].IsZero() }) {
-			return
-		}
-		p.relays.add(nominee{via: r.Route, rtt: r.RTT, at: now})
-		if p.use.level == active {
-			c.openWanted(now, p)
-			c.touch(p)
-		}
-		return
-	}
-	at := slices.Index(r.Route, c.self)
-	if at < 0 || at+1 >= len(r.Route) || r.Route[at+1] != from.id {
-		return
-	}
-	back := r.Origin
-	if at > 0 {
-		back = r.Route[at-1]
-	}
-	if p := c.peers[back]; p != nil {
-		c.sayDirect(p, wire.KindRouteReply, r.Append(nil))
-	}
 }
 
 // add keeps a nominee, in the place of an earlier word on the same relays or of the oldest.

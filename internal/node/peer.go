@@ -43,6 +43,7 @@ type peer struct {
 	heard  time.Time   // when a fresh frame last came from it
 	picked bool        // by this node, as one of its contacts
 	claims wire.NodeID // the neighbour that says that this peer opened a circuit, until a frame of its own proves it; or zero
+	near   bool        // one of the nearest
 	load   uint8       // as a relay, as it says: 255 is at its ceiling
 	hop    probe.Rate  // the least for its direct paths: it relays what this node sends
 	beside probe.Rate  // the least for its selected path: it stands beside a member that data flows to, or beside us
@@ -161,7 +162,7 @@ func (p *peer) state(id wire.PathID) probe.State {
 
 // leastRate is that of a path over which nothing flows: who picked the other one probes it.
 func (p *peer) leastRate() probe.Rate {
-	if p.picked {
+	if p.picked || p.near {
 		return probe.Idle
 	}
 	return probe.Quiet

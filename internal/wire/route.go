@@ -7,21 +7,30 @@ import (
 )
 
 const (
-	// MaxNeighbors bounds the list in one Neighbors message.
-	MaxNeighbors = 32
+	// MaxNeighbors bounds the list in one Neighbors message: with so many, it is as long as a body may be.
+	MaxNeighbors = (MaxBodyLen - 2) / neighborLen
+	neighborLen  = 8 + 3 + 1
 	// MaxEndpoints bounds the list in one Endpoints message.
 	MaxEndpoints = 16
 )
 
+// NodePrefix is the beginning of a NodeID, which stands for it among the members: to make another key with the prefix of
+// a member takes 2⁶⁴ trials.
+type NodePrefix [8]byte
+
+// Prefix is the beginning of an identifier.
+func (id NodeID) Prefix() NodePrefix { return NodePrefix(id[:8]) }
+
 // Neighbor is a node that the sender of a Neighbors message reaches directly.
 type Neighbor struct {
-	ID   NodeID
-	RTT  time.Duration // of the direct path; microseconds on the wire
+	ID   NodePrefix
+	RTT  time.Duration // of the direct path; microseconds on the wire, up to 16 s
 	Loss uint8         // lost probes of 255
 }
 
-// Neighbors lists the best neighbours of its sender, for the two ends of a pair to find relays that both reach. It only
-// nominates: what is selected, the ends measure themselves.
+// Neighbors lists the neighbours of its sender, the nearest first, for the two ends of a pair to find relays that both
+// reach. It only nominates: what is selected, the ends measure themselves. An empty list says nothing, and is there for
+// the sake of the question.
 type Neighbors struct {
 	Want bool // answer with your own
 	List []Neighbor
@@ -60,8 +69,8 @@ func (n *Neighbors) Append(b []byte) []byte {
 	b = append(b, byte(len(list)))
 	for _, e := range list {
 		b = append(b, e.ID[:]...)
-		b = binary.BigEndian.AppendUint32(b, micros(e.RTT))
-		b = append(b, e.Loss)
+		rtt := min(micros(e.RTT), 1<<24-1)
+		b = append(b, byte(rtt>>16), byte(rtt>>8), byte(rtt), e.Loss)
 	}
 	return b
 }
@@ -71,7 +80,7 @@ func ParseNeighbors(b []byte) (Neighbors, error) {
 	r := reader{b: b}
 	n := Neighbors{Want: r.bool()}
 	for range r.count(MaxNeighbors) {
-		n.List = append(n.List, Neighbor{ID: r.nodeID(), RTT: r.micros(), Loss: r.uint8()})
+		n.List = append(n.List, Neighbor{ID: r.nodePrefix(), RTT: r.micros24(), Loss: r.uint8()})
 	}
 	return n, r.done()
 }
@@ -145,3 +154,16 @@ func micros(d time.Duration) uint32 {
 }
 
 func (r *reader) micros() time.Duration { return time.Duration(r.uint32()) * time.Microsecond }
+
+func (r *reader) micros24() time.Duration {
+	b := r.take(3)
+	if b == nil {
+		return 0
+	}
+	return time.Duration(uint32(b[0])<<16|uint32(b[1])<<8|uint32(b[2])) * time.Microsecond
+}
+
+func (r *reader) nodePrefix() (id NodePrefix) {
+	copy(id[:], r.take(len(id)))
+	return id
+}

@@ -42,7 +42,7 @@ func bodies() []body {
 	opened := CircuitOpened{ID: 1, Label: 2}
 	closing := CircuitClose{ID: 1}
 	failed := CircuitError{Label: 7, Reason: ReasonUnknownLabel}
-	neighbors := Neighbors{Want: true, List: []Neighbor{{ID: NodeID{4}, RTT: 20 * time.Millisecond, Loss: 9}}}
+	neighbors := Neighbors{Want: true, List: []Neighbor{{ID: NodePrefix{4}, RTT: 20 * time.Millisecond, Loss: 9}}}
 	query := RouteQuery{Nonce: 1, Origin: NodeID{1}, Target: NodeID{2}, Hops: 2, Trail: []NodeID{{3}}}
 	reply := RouteReply{Nonce: 1, Origin: NodeID{1}, Target: NodeID{2}, Route: []NodeID{{3}, {4}}, RTT: time.Second}
 	endpoints := Endpoints{Punch: true, List: []netip.AddrPort{v4, v6}}
