@@ -138,7 +138,7 @@ func (c *Core) explore(now time.Time, p *peer) {
 
 // inUsePrice is what the path in use to a peer costs: nothing that is dearer helps. Without one, anything helps.
 func (c *Core) inUsePrice(now time.Time, p *peer) time.Duration {
-	q := p.paths[p.route.Selected]
+	q := p.paths[p.route().Selected]
 	if q == nil {
 		return time.Hour
 	}

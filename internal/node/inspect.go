@@ -31,3 +31,22 @@ func (c *Core) InContact(id wire.NodeID) bool { return c.peers[id] != nil }
 
 // Met reports whether it can speak to a member.
 func (c *Core) Met(id wire.NodeID) bool { return c.peers[id] != nil && c.peers[id].meeting.met }
+
+// Selected is the path in use to a member: its relays, and how often it has changed. False if there is none.
+func (c *Core) Selected(id wire.NodeID) (via []wire.NodeID, switches int, ok bool) {
+	p := c.peers[id]
+	if p == nil || p.paths[p.route().Selected] == nil {
+		return nil, 0, false
+	}
+	return p.paths[p.route().Selected].via, p.route().Switches, true
+}
+
+// Probed counts the members that this node probes at intervals, whether anything flows or not.
+func (c *Core) Probed() (n int) {
+	for _, p := range c.peers {
+		if p.picked || p.near {
+			n++
+		}
+	}
+	return n
+}

@@ -55,6 +55,7 @@ type Options struct {
 	Relay     member.Consent
 	Ceiling   uint64 // bits a second that it relays
 	Algorithm pathselect.Algorithm
+	Select    pathselect.Config
 	Skew      time.Duration // by which its clock is fast
 }
 
@@ -108,7 +109,7 @@ func (f *Founder) place(name string, o Options) *Host {
 	h.cfg = node.CoreConfig{
 		Network: f.Network, Identity: id,
 		Sockets: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), 51871)},
-		Keys:    f.keys, Relay: o.Relay, Ceiling: o.Ceiling, Probe: probe.Config{}, Select: pathselect.Config{}, Algorithm: o.Algorithm,
+		Keys:    f.keys, Relay: o.Relay, Ceiling: o.Ceiling, Probe: probe.Config{}, Select: o.Select, Algorithm: o.Algorithm,
 		Subnets: o.Subnets,
 	}
 	if o.Root {

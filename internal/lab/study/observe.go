@@ -1,0 +1,126 @@
+package study
+
+import (
+	"time"
+
+	"overlayd/internal/wire"
+)
+
+// observations are what was seen of a network.
+type observations struct {
+	finals   []float64   // regret of each direction of each pair at the end of its turn
+	direct   []float64   // the same, had it used the direct path
+	series   [][]float64 // regrets by the seconds since the turn began
+	pathless int         // ends of turns without any path
+	switches []float64   // of each direction of each pair in each of its turns
+	watched  time.Duration
+
+	sent, delivered map[pair]int
+	idle, active    traffic
+	probed          []float64 // members that a node probes at intervals
+	contacts        []float64
+}
+
+func newObservations() observations {
+	return observations{sent: make(map[pair]int), delivered: make(map[pair]int)}
+}
+
+// look notes which paths are in use, and what they cost more than the best ones.
+func (w *world) look(pairs []pair, age int, last bool) {
+	for len(w.seen.series) < age {
+		w.seen.series = append(w.seen.series, nil)
+	}
+	for _, p := range pairs {
+		for _, d := range []pair{p, {p.b, p.a}} {
+			regret, ok := w.regret(d)
+			if ok {
+				w.seen.series[age-1] = append(w.seen.series[age-1], regret)
+			}
+			switch {
+			case last && ok:
+				w.seen.finals = append(w.seen.finals, regret)
+				w.seen.direct = append(w.seen.direct, w.oracles[w.slice].Regret(d.a, nil, d.b))
+			case last:
+				w.seen.pathless++
+			}
+		}
+	}
+}
+
+// regret is that of the path in use from one node to another.
+func (w *world) regret(d pair) (regret float64, ok bool) {
+	ids, _, ok := w.hosts[d.a].Core.Selected(w.hosts[d.b].ID)
+	if !ok {
+		return 0, false
+	}
+	via := make([]int, 0, len(ids))
+	for _, id := range ids {
+		via = append(via, w.index[id])
+	}
+	return w.oracles[w.slice].Regret(d.a, via, d.b), true
+}
+
+// switches counts the changes of path so far, for each direction of each pair.
+func (w *world) switches(pairs []pair) (list []int) {
+	for _, p := range pairs {
+		for _, d := range []pair{p, {p.b, p.a}} {
+			_, n, _ := w.hosts[d.a].Core.Selected(w.hosts[d.b].ID)
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// count notes how many members each node deals with while there is no data.
+func (w *world) count() {
+	for _, h := range w.hosts {
+		picked, others := h.Core.Contacts()
+		w.seen.contacts = append(w.seen.contacts, float64(picked+others))
+		w.seen.probed = append(w.seen.probed, float64(h.Core.Probed()))
+	}
+}
+
+// traffic is what nodes have sent to keep the network going, in bytes; or in bytes a second.
+type traffic struct {
+	nodes []float64
+	kinds map[string]float64 // of all nodes together
+}
+
+func (w *world) traffic() traffic {
+	t := traffic{kinds: make(map[string]float64)}
+	for _, h := range w.hosts {
+		t.nodes = append(t.nodes, float64(h.Control))
+		for kind, bytes := range h.Kinds {
+			t.kinds[purpose(kind)] += float64(bytes)
+		}
+	}
+	return t
+}
+
+// since is the traffic a second since an earlier time; by purpose it is the mean of a node.
+func (w *world) since(before traffic, period time.Duration) traffic {
+	t := w.traffic()
+	for i := range t.nodes {
+		t.nodes[i] = (t.nodes[i] - before.nodes[i]) / max(period.Seconds(), 1)
+	}
+	for kind := range t.kinds {
+		t.kinds[kind] = (t.kinds[kind] - before.kinds[kind]) / max(period.Seconds(), 1) / float64(len(w.hosts))
+	}
+	return t
+}
+
+// purpose groups the kinds of frames.
+func purpose(k wire.Kind) string {
+	switch k {
+	case wire.KindPing, wire.KindPong:
+		return "probes"
+	case wire.KindNeighbors, wire.KindRouteQuery, wire.KindRouteReply:
+		return "nomination"
+	case wire.KindCircuitOpen, wire.KindCircuitOpened, wire.KindCircuitError, wire.KindCircuitClose:
+		return "circuits"
+	case wire.KindMembers:
+		return "membership"
+	default:
+		return "else"
+	}
+}
