@@ -11,7 +11,7 @@ import (
 func newStudy() *cobra.Command {
 	var o study.Options
 	var seed uint64
-	var format string
+	var format, plots string
 	cmd := &cobra.Command{
 		Use:   "study FILE",
 		Short: "Hold path-selection algorithms against the best paths of a measured network",
@@ -32,6 +32,11 @@ describes the files.`,
 			if err != nil {
 				return err
 			}
+			if plots != "" {
+				if err := report.Plot(plots); err != nil {
+					return err
+				}
+			}
 			if format == formatJSON {
 				return json.NewEncoder(cmd.OutOrStdout()).Encode(report)
 			}
@@ -40,6 +45,7 @@ describes the files.`,
 		},
 	}
 	cmd.Flags().Uint64Var(&seed, "seed", 0, "use this seed instead of the study's")
+	cmd.Flags().StringVar(&plots, "plots", "", "draw the regret into SVG files in this `directory`")
 	addFormat(cmd, &format)
 	return cmd
 }

@@ -17,6 +17,7 @@ const (
 	yieldFor       = 300 * time.Millisecond // the end with the larger identifier lets the other one open first
 	listsLastFor   = 60 * time.Second       // how long nominations are believed
 	firstRound     = time.Second            // after a peer becomes active; the time between rounds doubles
+	listRounds     = 2                      // in which lists alone are to yield relays, where a path is up
 	firstBackoff   = time.Second
 	lastBackoff    = time.Minute
 	samplesEnough  = 3               // of a circuit, to know better than hearsay
@@ -141,8 +142,8 @@ func (c *Core) nominate(now time.Time, p *peer) {
 		c.sendOn(p, speaking, wire.KindNeighbors, list.Append(nil))
 	}
 	c.openWanted(now, p)
-	enough := len(n.wanted) >= wantedCircuits && speaking != nil
-	if ask := now.Sub(n.asked); !enough && (ask >= nominateEvery || speaking == nil && ask >= searchEvery) {
+	few := len(n.wanted) < wantedCircuits && n.rounds >= listRounds // the lists of both ends cost less than a query
+	if ask := now.Sub(n.asked); few && ask >= nominateEvery || speaking == nil && ask >= searchEvery {
 		c.askRoutes(now, p)
 	}
 	c.explore(now, p)
