@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,46 @@ func TestStudies(t *testing.T) {
 	r.Print(&table)
 	t.Log(table.String())
 	holds(t, r)
+}
+
+// Nodes find who is near to them by asking those who are.
+func TestNodesFindWhoIsNear(t *testing.T) {
+	s, err := parse([]byte("matrix: {file: " + slice1 + ", hold: 1m}\npairs: all\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices, err := s.matrices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := s.build(slices, pathselect.Balanced(), 1)
+	w.start()
+	w.net.Run(4 * time.Minute)
+	const nearest = 5
+	near, all := 0, 0
+	for a, h := range w.hosts {
+		others := make([]int, 0, len(w.hosts))
+		for b, other := range w.hosts {
+			if b != a {
+				others = append(others, b)
+				if h.Core.InContact(other.ID) {
+					all++
+				}
+			}
+		}
+		sort.Slice(others, func(i, j int) bool { return slices[0].RTT(a, others[i]) < slices[0].RTT(a, others[j]) })
+		for _, b := range others[:nearest] {
+			if h.Core.InContact(w.hosts[b].ID) {
+				near++
+			}
+		}
+	}
+	found := float64(near) / float64(nearest*len(w.hosts))
+	known := float64(all) / float64(len(w.hosts)*(len(w.hosts)-1))
+	t.Logf("in contact with %.0f%% of all, and with %.0f%% of the nearest %d", 100*known, 100*found, nearest)
+	if found < 0.9 || known > 0.6 {
+		t.Errorf("in contact with %.2f of all, and with %.2f of the nearest %d", known, found, nearest)
+	}
 }
 
 func TestSameSeedSameReport(t *testing.T) {
