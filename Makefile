@@ -54,6 +54,12 @@ scale: ## what a node costs in networks of 10 to 1,000: the table of docs/scale.
 	OVERLAYD_SIM_SCALE=1 GOGC=400 $(GO) test -count=1 -v -timeout 20m -run '^TestScale$$' ./internal/lab/sim
 	$(GO) test -count=1 -v -run '^TestMemoryOf' ./internal/node
 
+STUDY    ?= planetlab-sample
+
+.PHONY: study
+study: ## what algorithms are worth in a measured network: STUDY=planetlab-sample, or another one of scripts/studies
+	OVERLAYD_STUDY=$(STUDY) GOGC=400 $(GO) test -count=1 -v -timeout 2h -run '^TestStudies$$' ./internal/lab/study
+
 .PHONY: bench
 bench: build needs-root ## throughput and CPU against wireguard-go alone in one run, as root; then the Go benchmarks
 	bin/overlaylab bench

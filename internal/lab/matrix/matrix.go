@@ -121,6 +121,15 @@ func (m *Matrix) Len() int { return m.n }
 // RTT is the round-trip time between two nodes, zero from a node to itself.
 func (m *Matrix) RTT(a, b int) time.Duration { return m.rtt[a*m.n+b] }
 
+// Along is the round-trip time from a through others to b.
+func (m *Matrix) Along(a int, via []int, b int) (rtt time.Duration) {
+	for _, x := range via {
+		rtt += m.RTT(a, x)
+		a = x
+	}
+	return rtt + m.RTT(a, b)
+}
+
 func (m *Matrix) row(a int) []time.Duration { return m.rtt[a*m.n : (a+1)*m.n] }
 
 // Sub is the matrix of some of the nodes, in the order given.

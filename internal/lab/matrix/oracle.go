@@ -96,13 +96,7 @@ func (o *Oracle) Best(a, b int) Route { return o.best[a*o.m.n+b] }
 
 // Cost is that of a path from a through relays to b.
 func (o *Oracle) Cost(a int, via []int, b int) float64 {
-	var rtt time.Duration
-	at := a
-	for _, x := range via {
-		rtt += o.m.RTT(at, x)
-		at = x
-	}
-	return o.price(rtt+o.m.RTT(at, b), len(via))
+	return o.price(o.m.Along(a, via, b), len(via))
 }
 
 // Regret is by which part a path costs more than the best one.

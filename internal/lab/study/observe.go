@@ -11,6 +11,8 @@ type observations struct {
 	finals   []float64   // regret of each direction of each pair at the end of its turn
 	direct   []float64   // the same, had it used the direct path
 	series   [][]float64 // regrets by the seconds since the turn began
+	rtts     []float64   // true ones of the paths in use at the end, in ms
+	relays   int         // of all of them
 	pathless int         // ends of turns without any path
 	switches []float64   // of each direction of each pair in each of its turns
 	watched  time.Duration
@@ -32,7 +34,8 @@ func (w *world) look(pairs []pair, age int, last bool) {
 	}
 	for _, p := range pairs {
 		for _, d := range []pair{p, {p.b, p.a}} {
-			regret, ok := w.regret(d)
+			via, ok := w.inUse(d)
+			regret := w.oracles[w.slice].Regret(d.a, via, d.b)
 			if ok {
 				w.seen.series[age-1] = append(w.seen.series[age-1], regret)
 			}
@@ -40,6 +43,8 @@ func (w *world) look(pairs []pair, age int, last bool) {
 			case last && ok:
 				w.seen.finals = append(w.seen.finals, regret)
 				w.seen.direct = append(w.seen.direct, w.oracles[w.slice].Regret(d.a, nil, d.b))
+				w.seen.rtts = append(w.seen.rtts, w.slices[w.slice].Along(d.a, via, d.b).Seconds()*1000)
+				w.seen.relays += len(via)
 			case last:
 				w.seen.pathless++
 			}
@@ -47,17 +52,13 @@ func (w *world) look(pairs []pair, age int, last bool) {
 	}
 }
 
-// regret is that of the path in use from one node to another.
-func (w *world) regret(d pair) (regret float64, ok bool) {
+// inUse is the path in use from one node to another.
+func (w *world) inUse(d pair) (via []int, ok bool) {
 	ids, _, ok := w.hosts[d.a].Core.Selected(w.hosts[d.b].ID)
-	if !ok {
-		return 0, false
-	}
-	via := make([]int, 0, len(ids))
 	for _, id := range ids {
 		via = append(via, w.index[id])
 	}
-	return w.oracles[w.slice].Regret(d.a, via, d.b), true
+	return via, ok
 }
 
 // switches counts the changes of path so far, for each direction of each pair.

@@ -25,6 +25,8 @@ type Result struct {
 	Algorithm  string             `json:"algorithm"`
 	Regret     Summary            `json:"regret"`        // of the paths in use, both ways, at the end of their turns
 	Direct     Summary            `json:"direct_regret"` // had the direct paths been used
+	RTT        Summary            `json:"rtt_ms"`        // of the paths in use, by the matrix
+	Relays     float64            `json:"relays"`        // of a path in use, on the average
 	Pathless   int                `json:"pathless"`      // directions without any path then
 	Switches   Summary            `json:"switches"`      // of a direction in a turn
 	Mean       float64            `json:"switches_mean"`
@@ -85,6 +87,7 @@ func (w *world) result(algorithm string) Result {
 	for _, n := range s.switches {
 		sum += n
 	}
+	r.RTT, r.Relays = summarize(s.rtts), float64(s.relays)/float64(max(len(s.rtts), 1))
 	r.Mean, r.Hourly = sum/float64(max(len(s.switches), 1)), sum/max(s.watched.Hours(), 1e-9)
 	for i, regrets := range s.series {
 		sorted := slices.Sorted(slices.Values(regrets))
@@ -129,6 +132,8 @@ func (r Report) Print(out io.Writer) {
 	row("  most", func(x *Result) string { return percent(x.Regret.Max) })
 	row("  of direct paths: median", func(x *Result) string { return percent(x.Direct.Median) })
 	row("  95%", func(x *Result) string { return percent(x.Direct.P95) })
+	row("round trip, ms: median, 95%", func(x *Result) string { return fmt.Sprintf("%.1f, %.1f", x.RTT.Median, x.RTT.P95) })
+	row("relays of a path", func(x *Result) string { return fmt.Sprintf("%.2f", x.Relays) })
 	row("without a path", func(x *Result) string { return fmt.Sprint(x.Pathless) })
 	row("switches in a turn: mean", func(x *Result) string { return fmt.Sprintf("%.2f", x.Mean) })
 	row("  95%, most", func(x *Result) string { return fmt.Sprintf("%.0f, %.0f", x.Switches.P95, x.Switches.Max) })
