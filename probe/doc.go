@@ -53,7 +53,8 @@
 //
 // A report also says how much data had arrived when the probe did that is answered, and which packet was the latest. So
 // data is compared with the probes of the same time (evidence.go): lost while probes pass, lost while there is a queue,
-// or held back so that probes overtake it. The verdict is in Measurement.Data; it moves nothing by itself.
+// or held back so that probes overtake it. While that is in doubt on a path in use, it is probed quickly. The verdict is
+// in Measurement.Data; it moves nothing by itself.
 //
 // # When we are the slow ones
 //

@@ -18,6 +18,8 @@ import (
 // be so certain takes 16 probes that would have been lost as well, thus windows of 1.6 s by the loss rate. Of windows that
 // long, and hardly overlapping, a day has 16,000 at a loss rate of 10%, and none at 1%.
 //
+// Probes are few, so a path in use on which data seems to fare worse gets quick ones for a while (doubt).
+//
 // Congested. Drop-tail losses come with a queue, and large packets find less room in it than probes. So intervals in
 // which a probe had to wait (see calm) prove nothing against anybody and are counted by themselves. Who delays probes in
 // order to be taken for a full path makes the path look long and lossy, and loses it that way.
@@ -34,6 +36,7 @@ type evidence struct {
 	late   lateness
 	noise  time.Duration // of the delay outward
 
+	doubted instant // when quick probes began; zero: never
 	found   Data
 	foundAt instant
 }
@@ -94,10 +97,13 @@ const (
 
 	settleAfter     = 300 * time.Millisecond // data that arrives so much later than a probe is lost at first
 	longestInterval = 2 * time.Second
-	longestWindow   = time.Minute      // of time with data
+	longestWindow   = time.Minute // of time with data
+	doubtWindow     = 2 * time.Second
+	doubtFor        = 15 * time.Second
+	doubtAgain      = time.Minute
 	verdictFor      = time.Minute      // a verdict holds without further data
 	evidenceKept    = 10 * time.Minute // and so long what it rests on
-	judgeWindow     = 20 * time.Second // of figures that accuse nobody
+	judgeWindow     = 10 * time.Second // of figures that accuse nobody
 
 )
 
@@ -190,8 +196,41 @@ func (e *evidence) judge() Data {
 		return Data{}
 	case s.congested():
 		d.Verdict = Congested
+	case e.unlike(&s):
+		d.Verdict = Undecided
 	}
 	return d
+}
+
+// unlike reports whether data seems to be lost more than probes, lately or just now, and begins to doubt then.
+func (e *evidence) unlike(s *sums) bool {
+	short := e.since(doubtWindow)
+	if short.calm.lost >= leastLost && !short.alike() || s.calm.lost >= leastLost && !s.alike() {
+		e.doubt()
+		return true
+	}
+	return !s.alike()
+}
+
+// doubt begins a time of quick probes, unless there was one lately.
+func (e *evidence) doubt() {
+	if e.doubted == 0 || e.last.at.sub(e.doubted) > doubtAgain {
+		e.doubted = e.last.at
+	}
+}
+
+// doubtful reports whether it takes more probes to tell what becomes of data: they are what certainty costs, and a path that
+// loses data is not used for long.
+func (e *evidence) doubtful(now instant) bool {
+	return e != nil && e.found.Verdict == Undecided && e.found.Sent > 0 && e.doubted != 0 && now.sub(e.doubted) < doubtFor
+}
+
+// alike reports whether data is not lost notably more than probes, as far as so few probes tell. Until it is certain that
+// somebody drops data, that is no reason to call him honest.
+func (s *sums) alike() bool {
+	p := rate(s.lost, s.probes)
+	error2 := 2 * math.Sqrt(p*(1-p)/max(s.probes, 1))
+	return s.calm.rate() <= p+leastExcess+error2
 }
 
 // congested reports whether data is lost where there is a queue: always, or far more than where there is none. Noise that

@@ -101,6 +101,7 @@ func TestVerdicts(t *testing.T) {
 		{"all lost", func(f *feed) { f.run(time.Second, 1, 0, false) }, DropsData, "100.0% of 100 packets"},
 		{"20% lost", func(f *feed) { f.run(10*time.Second, .2, 0, false) }, DropsData, "data is dropped"},
 		{"5% lost", func(f *feed) { f.run(45*time.Second, .05, 0, false) }, DropsData, "data is dropped"},
+		{"suspicious", func(f *feed) { f.run(3*time.Second, .2, 0, false) }, Undecided, "may be dropped"},
 		{"1% lost", func(f *feed) { f.run(5*time.Minute, .01, 0, false) }, Honest, "fares as probes do"},
 		{"lost with a queue", func(f *feed) { f.run(20*time.Second, .3, 0, true) }, Congested, "the path is full"},
 		{"lost with a queue at times", func(f *feed) {
@@ -111,7 +112,7 @@ func TestVerdicts(t *testing.T) {
 		}, Congested, "the path is full"},
 		{"over again", func(f *feed) {
 			f.run(10*time.Second, .2, 0, false)
-			f.run(5*time.Second, 0, 0, false)
+			f.run(12*time.Second, 0, 0, false)
 		}, Honest, "fares as probes do"},
 		{"a little in each of several tries", func(f *feed) {
 			for range 5 {

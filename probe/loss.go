@@ -71,7 +71,7 @@ const (
 
 	// How far the marks of a window are apart at least. The slow one finds small losses of data.
 	probeGap, probeStep = 300 * time.Millisecond, 3
-	dataGap, dataStep   = 300 * time.Millisecond, 16
+	dataGap, dataStep   = 340 * time.Millisecond, 16
 	slowGap, slowStep   = 2 * time.Second, 16
 
 	minData    = 50 // packets, below which data proves nothing

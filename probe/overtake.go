@@ -30,6 +30,9 @@ func (p *Prober) delivered(a *path, e *sentProbe, same bool, pong *wire.Pong, r 
 	if a.evidence.add(s, a.timing.forward.dev) {
 		a.lossSeen(p.now)
 	}
+	if a.rate == Selected && a.evidence.doubtful(p.now) {
+		p.hasten(a, a.lastSent.add(p.cfg.Quick))
+	}
 }
 
 // overtaking is what a probe left behind.

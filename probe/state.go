@@ -322,8 +322,11 @@ func (p *Prober) gap(a *path) time.Duration {
 	gap := p.cfg.interval(a.rate)
 	switch a.state {
 	case Up:
-		if a.rate == Idle && p.takesTurns(a) {
+		switch {
+		case a.rate == Idle && p.takesTurns(a):
 			return gap + gap/turnSlack
+		case a.rate == Selected && a.evidence.doubtful(p.now):
+			gap = p.cfg.Quick
 		}
 	case Suspect:
 		if a.quick < quickProbes {

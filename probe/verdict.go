@@ -10,7 +10,7 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	Undecided  Verdict = iota // too little data was sent lately
+	Undecided  Verdict = iota // too little data was sent lately, or more of it is lost than chance makes likely
 	Honest                    // data fares as probes do
 	Congested                 // data is lost, but while there is a queue: the path is full
 	DropsData                 // data is lost while probes pass
@@ -69,7 +69,11 @@ func (d *Data) String() string {
 		return fmt.Sprintf("data is held back while probes pass: it takes %d ms longer, for %v",
 			d.Extra.Milliseconds(), span)
 	default:
-		return "too little data was sent to judge by"
+		if d.Sent == 0 {
+			return "too little data was sent to judge by"
+		}
+		return fmt.Sprintf("data may be dropped, but that is not certain: %s of %d packets lost in %v, %s of the probes",
+			percent(d.DataLoss), d.Sent, span, percent(d.ProbeLoss))
 	}
 }
 

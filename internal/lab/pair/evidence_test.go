@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/blame"
+	"overlayd/internal/wire"
 	"overlayd/probe"
 )
 
@@ -278,5 +280,65 @@ func TestTCPIsNotTakenForDropping(t *testing.T) {
 		if mbit := got.Achievable * 8 / 1e6; mbit < 40 || mbit > 60 {
 			t.Errorf("seed %d: %.1f Mbit/s achievable of 50", seed, mbit)
 		}
+	}
+}
+
+// finding is what the ledger makes of a verdict.
+func finding(v probe.Verdict) blame.Finding {
+	switch v {
+	case probe.Honest:
+		return blame.Clean
+	case probe.DropsData:
+		return blame.Dropped
+	case probe.DelaysData:
+		return blame.Delayed
+	default:
+		return blame.Nothing
+	}
+}
+
+// The choice of paths leaves a bad relay before it is certain what it does, and comes back later. Evidence adds up over
+// these tries, and the ledger finds the guilty one among three paths, and nobody else.
+func TestGuiltyRelayIsFoundOverSeveralTries(t *testing.T) {
+	boston := wire.NodeID{99}
+	for _, c := range []struct {
+		name string
+		harm func(p *Pipe)
+	}{
+		{"drops all", func(p *Pipe) { p.DataLoss = 1 }},
+		{"drops 20%", func(p *Pipe) { p.DataLoss = .2 }},
+		{"delays by 200 ms", func(p *Pipe) { p.DataDelay = 200 * ms }},
+	} {
+		var took distribution
+		for seed := range seeds(30) {
+			bad, good, direct := Symmetric(20*ms, cambridge), Symmetric(40*ms, francisco), Symmetric(60*ms)
+			s := New(seed, direct, bad, good)
+			newMeter(s, time.Second, 10*ms, 180*time.Second)
+			start := 20*time.Second + time.Duration(seed)*7*ms
+			s.At(start, func() { c.harm(&bad.Out) })
+			ledger, after := blame.New(), time.Duration(-1)
+			for s.Run(start); s.Now() < 180*time.Second && after < 0; s.Run(s.Now() + time.Second) {
+				for i, p := range s.Paths {
+					d := s.A.Measure(i).Data
+					e := blame.Evidence{
+						Peer: boston, Path: wire.PathID(i), Relays: p.Via, Finding: finding(d.Verdict), At: d.At, Why: d.String(),
+					}
+					if err := ledger.Step(s.A.wall(), e); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if _, _, found := ledger.Quarantined(s.A.wall(), cambridge, boston); found {
+					after = s.Now() - start
+				}
+				if _, why, found := ledger.Quarantined(s.A.wall(), francisco, boston); found {
+					t.Errorf("%s, seed %d: the honest relay is quarantined: %s", c.name, seed, why)
+				}
+			}
+			if after < 0 {
+				t.Errorf("%s, seed %d: not found", c.name, seed)
+			}
+			took = append(took, after)
+		}
+		t.Logf("%s: quarantined after %v", c.name, took)
 	}
 }
