@@ -47,6 +47,10 @@ func check(c *Config) error {
 		return bad("gateway", "%d are too many: give at most %d", len(c.Gateways), MaxGateways)
 	case len(c.Labels) > MaxLabels:
 		return bad("labels", "%d are too many: give at most %d", len(c.Labels), MaxLabels)
+	case len(c.Classes) > MaxClasses:
+		return bad("classes", "%d rules are too many: give at most %d", len(c.Classes), MaxClasses)
+	case c.Copies == 0:
+		return bad("copies", "there is no such bound: choose 10k to 1000G bits a second")
 	case !(c.Select.Ratio >= minRatio && c.Select.Ratio <= maxRatio): // also catches NaN
 		return bad("select::ratio", "%g is out of range: choose %g to %g", c.Select.Ratio, minRatio, float64(maxRatio))
 	}

@@ -28,6 +28,7 @@ const (
 	DefaultPort      = 51871
 	DefaultInterface = "overlay0"
 	DefaultMTU       = 1400
+	DefaultCopies    = "2M"
 )
 
 // Config is the set-up of one daemon. It is a value: nobody changes it after Load.
@@ -46,13 +47,15 @@ type Config struct {
 	Subnets      []netip.Prefix    `mapstructure:"subnets"`       // advertised, each as CheckSubnet wants it; at most MaxSubnets
 	Gateways     []netip.Addr      `mapstructure:"gateway"`       // shared router addresses on attached LANs, within Subnets; at most MaxGateways
 	Labels       map[string]string `mapstructure:"labels"`        // what this node says of itself; at most MaxLabels
+	Classes      []ClassRule       `mapstructure:"classes"`       // the first one that is met counts; at most MaxClasses
+	Copies       uint64            `mapstructure:"copies"`        // of critical packets, to one peer, bit/s; at least 10,000
 
 	Log    Log    `mapstructure:"log"`
 	Probe  Probe  `mapstructure:"probe"`
 	Select Select `mapstructure:"select"`
 }
 
-// Bounds of lists; MaxSubnets stands in subnet.go.
+// Bounds of lists; MaxSubnets stands in subnet.go, MaxClasses in classes.go.
 const (
 	MaxEndpoints  = 8
 	MaxGateways   = 4

@@ -54,7 +54,7 @@ func equal(t testing.TB, want, got Config) {
 func defaults() Config {
 	return Config{
 		State: "/var/lib/overlayd", Socket: "/run/overlayd/overlayd.sock", Listen: netip.MustParseAddrPort("[::]:51871"),
-		Interface: "overlay0", MTU: 1400, Relay: RelayAuto, Log: Log{Level: slog.LevelInfo, Format: LogText},
+		Interface: "overlay0", MTU: 1400, Relay: RelayAuto, Copies: 2_000_000, Log: Log{Level: slog.LevelInfo, Format: LogText},
 		Probe: Probe{
 			Selected: 100 * time.Millisecond, Standby: 250 * time.Millisecond, Recent: time.Second, Idle: 25 * time.Second,
 		},
@@ -94,7 +94,8 @@ func everySetting() (values map[string]string, want Config) {
 		"state": "/s", "socket": "/r/o.sock", "listen": "192.0.2.1:7000", "interface": "ov_1", "name": "belmont",
 		"mtu": "1280", "endpoints": "203.0.113.7:51871,[2001:db8::7]:51871", "relay": "never",
 		"relay-ceiling": "2.5M", "subnets": "192.168.7.0/24,fd00:7::/64", "gateway": "192.168.7.1",
-		"labels":     "site=belmont,motto=a=b c",
+		"labels":  "site=belmont,motto=a=b c",
+		"classes": "critical protocol=udp port=5060-5061 port=9,bulk peer=boston network=10.2.0.0/16 dscp=ef", "copies": "3M",
 		"log::level": "debug", "log::format": "json",
 		"probe::selected": "50ms", "probe::standby": "60ms", "probe::recent": "2s", "probe::idle": "26s",
 		"select::algorithm": "latency", "select::classes": "bulk=throughput,critical=loss", "select::shadow": "direct",
@@ -110,6 +111,14 @@ func everySetting() (values map[string]string, want Config) {
 		Subnets:      []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24"), netip.MustParsePrefix("fd00:7::/64")},
 		Gateways:     []netip.Addr{netip.MustParseAddr("192.168.7.1")},
 		Labels:       map[string]string{"site": "belmont", "motto": "a=b c"},
+		Classes: []ClassRule{
+			{Class: wire.Critical, Protocols: []uint8{17}, Ports: []PortRange{{5060, 5061}, {9, 9}}},
+			{
+				Class: wire.Bulk, DSCP: []uint8{46}, Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")},
+				Peer: "boston",
+			},
+		},
+		Copies: 3_000_000,
 		Probe: Probe{
 			Selected: 50 * time.Millisecond, Standby: 60 * time.Millisecond, Recent: 2 * time.Second, Idle: 26 * time.Second,
 		},
@@ -190,7 +199,7 @@ func TestFormsOfListen(t *testing.T) {
 }
 
 func TestWhatIsCommentedOutIsAbsent(t *testing.T) {
-	c, path, err := load(t, nil, []string{"OVERLAYD_NAME="}, "probe:\n  # idle: 20s\nlog:\nname:\nlabels:\nsubnets:\nrelay-ceiling:\n")
+	c, path, err := load(t, nil, []string{"OVERLAYD_NAME="}, "probe:\n  # idle: 20s\nlog:\nname:\nlabels:\nsubnets:\nrelay-ceiling:\nclasses:\ncopies:\n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,8 +105,8 @@ func decodeLabels(data any) (map[string]string, error) {
 	return labels, nil
 }
 
-// decodeClasses takes a list of CLASS=ALGORITHM; nil if it is empty.
-func decodeClasses(data any) (ClassAlgorithms, error) {
+// decodeClassAlgorithms takes a list of CLASS=ALGORITHM; nil if it is empty.
+func decodeClassAlgorithms(data any) (ClassAlgorithms, error) {
 	items, err := listItems(data, "CLASS=ALGORITHM")
 	if err != nil {
 		return nil, err

@@ -66,6 +66,15 @@ func settings() []setting {
 			key: "labels", list: true,
 			usage: "`key=value,…` to show beside this node's name, such as site=belmont,provider=comcast",
 		},
+		{
+			key: "classes", list: true,
+			usage: "`rule,…` for the class of packets, such as critical protocol=udp port=5060: " +
+				"bulk, default, interactive or critical, then dscp, protocol, port, network or peer",
+		},
+		{
+			key: "copies", value: DefaultCopies,
+			usage: "`bits` a second of critical packets that are sent to one peer a second time at most",
+		},
 		{key: "log::level", value: "info", usage: "least important level that is logged: `debug|info|warn|error`"},
 		{key: "log::format", value: string(LogText), usage: "form of the log: `text|json`"},
 		{key: "probe::selected", value: "100ms", usage: "`interval` of probes on a path that carries data"},

@@ -48,6 +48,8 @@ func decode(from, to reflect.Type, data any) (any, error) {
 	case reflect.TypeFor[map[string]string]():
 		return decodeLabels(data)
 	case reflect.TypeFor[ClassAlgorithms]():
+		return decodeClassAlgorithms(data)
+	case reflect.TypeFor[[]ClassRule]():
 		return decodeClasses(data)
 	}
 	if to.Kind() == reflect.Struct && to != reflect.TypeFor[netip.AddrPort]() {

@@ -57,7 +57,7 @@ func (n *Node) counters() map[string]uint64 {
 	for _, p := range n.core.peers {
 		paths += len(p.paths)
 	}
-	return map[string]uint64{
+	counters := map[string]uint64{
 		"forwarded": s.Forwarded, "forward_failed": s.ForwardFailed, "send_failed": s.SendFailed, "no_path": s.NoPath,
 		"unknown_label": s.UnknownLabel, "ignored": s.Ignored, "events_dropped": s.EventsDropped, "no_peer": s.NoPeer,
 		"not_admitted": s.NotAdmitted, "control_refused": n.core.refused.n,
@@ -65,6 +65,13 @@ func (n *Node) counters() map[string]uint64 {
 		"contacts": uint64(len(n.core.peers)), "wireguard_peers": s.DevicePeers, "over_ceiling": s.OverCeiling,
 		"out_refused": s.OutRefused, "in_refused": s.InRefused,
 	}
+	for class, count := range s.Classes {
+		name := wire.TrafficClass(class).String()
+		counters[name+"_packets"] = count.Packets
+		counters[name+"_copies"] = count.Copies
+		counters[name+"_over_budget"] = count.OverBudget
+	}
+	return counters
 }
 
 // Peers implements control.Backend.

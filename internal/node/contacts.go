@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -41,9 +42,20 @@ const (
 const (
 	copyRate  = 64 << 10
 	copyBurst = 512 << 10
-
-	criticalRate = 250_000 // bytes a second of copies of the class critical
 )
+
+// Copies of critical packets to a peer, all the time: what is said if the configuration says nothing, and what may go out
+// at once, a few large packets at least.
+const (
+	defaultCopies = 2_000_000 // bits a second
+	criticalBurst = 16 << 10  // bytes
+)
+
+// criticalBudget is that of one peer.
+func (c *Core) criticalBudget() *fwd.Budget {
+	rate := float64(cmp.Or(c.cfg.Copies, defaultCopies)) / 8
+	return fwd.NewBudget(rate, max(rate/4, criticalBurst))
+}
 
 // picksOf is how many contacts a node picks of so many other members.
 func picksOf(others int) int {
@@ -139,7 +151,7 @@ func (c *Core) meet(now time.Time, m member.Member) *peer {
 		prober:   probe.New(c.cfg.Probe, c.Stamp, c.rng()),
 		choices:  c.choicesFor(m.ID),
 		budget:   fwd.NewBudget(copyRate, copyBurst),
-		critical: fwd.NewBudget(criticalRate, copyBurst),
+		critical: c.criticalBudget(),
 		auditing: fwd.NewBudget(auditRate, auditBurst),
 	}
 	c.peers[m.ID] = p

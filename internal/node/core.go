@@ -48,6 +48,7 @@ type CoreConfig struct {
 	Contact     Contact            // tried besides what that member publishes
 	Relay       member.Consent
 	Ceiling     uint64         // bits a second that are relayed for others at most; zero: no bound
+	Copies      uint64         // bits a second of critical packets that go to a peer twice; zero: 2 million
 	Subnets     []netip.Prefix // behind this node, advertised as far as its certificate allows
 	Gateways    []netip.Addr   // addresses on attached LANs that one of the nodes there answers for
 	Labels      map[string]string

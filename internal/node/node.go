@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.zx2c4.com/wireguard/tun"
@@ -43,6 +44,7 @@ type Node struct {
 	exported bool    // the root key, since the start
 	leaving  bool    // nothing is stored any more
 	host     *hostNet
+	ruled    []wire.NodeID // the peers that the rules for classes name, as last told to the plane
 
 	events   chan tunnel.Event
 	requests chan func(now time.Time)
@@ -150,7 +152,7 @@ func (n *Node) openCore(now time.Time, m membership) error {
 	}
 	n.core, err = NewCore(now, CoreConfig{
 		Network: m.network, Identity: m.identity, Certificate: m.certificate, Root: m.root, Epoch: m.epoch,
-		Ceiling: n.cfg.RelayCeiling, Subnets: n.cfg.Subnets, Gateways: n.cfg.Gateways, Labels: n.cfg.Labels,
+		Ceiling: n.cfg.RelayCeiling, Copies: n.cfg.Copies, Subnets: n.cfg.Subnets, Gateways: n.cfg.Gateways, Labels: n.cfg.Labels,
 		Sockets: n.plane.Listening(), Configured: n.cfg.Endpoints, Contact: m.contact, Relay: consent(n.cfg.Relay),
 		Probe: probe.Config{
 			Idle: n.cfg.Probe.Idle, Recent: n.cfg.Probe.Recent, Standby: n.cfg.Probe.Standby, Selected: n.cfg.Probe.Selected,
@@ -186,6 +188,7 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 		return err
 	}
 	_ = n.act()
+	n.setClasses()
 	n.log.Info("up", "node", n.name, "network", n.core.members.Network().Name, "addresses", n.core.ownAddresses(), "interface", n.cfg.Interface,
 		"listen", n.plane.Listening())
 	ready()
@@ -318,6 +321,9 @@ func (n *Node) act() (unsaved error) {
 				done <- out
 			}
 		}
+	}
+	if slices.ContainsFunc(n.outputs, changesMembers) {
+		n.setClasses()
 	}
 	clear(n.outputs)
 	return unsaved

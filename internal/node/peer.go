@@ -54,8 +54,8 @@ type peer struct {
 	paths    map[wire.PathID]*path
 	list     []*path // the same, by number
 	lastPath wire.PathID
-	budget   *fwd.Budget // of copies
-	critical *fwd.Budget // of copies of the class critical
+	budget   *fwd.Budget // of copies while there is trouble
+	critical *fwd.Budget // of copies of critical packets
 	auditing *fwd.Budget // of copies for audits
 	audit    audit
 	left     audit  // a path that was left for losing data
