@@ -97,46 +97,48 @@ func (p *Plane) sendData(to *peer, packets [][]byte) {
 	if route == nil || route.Held {
 		route = &none
 	}
-	p.sendOriginals(route, packets)
-	p.sendCopies(route, packets)
-}
-
-// sendOriginals sends packets on the path of their class, those that follow each other on one path together: a batch of
-// several classes is mostly still one.
-func (p *Plane) sendOriginals(route *fwd.Route, packets [][]byte) {
-	for len(packets) > 0 {
-		primary, n := route.Ways[classOf(packets[0])].Primary, 1
-		for n < len(packets) && route.Ways[classOf(packets[n])].Primary == primary {
-			n++
-		}
-		if primary == nil {
-			p.sendUndecided(pathsOf(route), packets[:n])
-		} else {
-			p.sendOn(primary, packets[:n])
-		}
-		packets = packets[n:]
-	}
-}
-
-// sendCopies sends copies of the packets whose class wants it, and counts all.
-func (p *Plane) sendCopies(route *fwd.Route, packets [][]byte) {
-	var of [wire.TrafficClasses]int
-	for _, packet := range packets {
-		of[classOf(packet)]++
-	}
+	of := p.sendOriginals(route, packets)
 	for class, n := range slices.Backward(of[:]) { // what is critical first
 		if n == 0 {
 			continue
 		}
 		p.count.classes[class].packets.Add(uint64(n))
 		if way := &route.Ways[class]; way.Primary != nil && way.Duplicate != nil {
-			p.sendCopiesOf(wire.TrafficClass(class), way, packets)
+			p.sendCopies(wire.TrafficClass(class), way, packets)
 		}
 	}
 }
 
-// sendCopiesOf sends copies of the packets of one class, as far as its budget allows, all at once.
-func (p *Plane) sendCopiesOf(class wire.TrafficClass, way *fwd.Way, packets [][]byte) {
+// sendOriginals sends each packet on the path of its class, those that follow each other on one path together: a batch of
+// several classes is mostly still one. It returns how many there are of each class.
+func (p *Plane) sendOriginals(route *fwd.Route, packets [][]byte) (of [wire.TrafficClasses]int) {
+	var path *fwd.Path
+	first := 0 // of those that are not sent yet, all on the path
+	for i, packet := range packets {
+		class := classOf(packet)
+		of[class]++
+		next := route.Ways[class].Primary
+		if next != path && i > first {
+			p.sendOriginal(route, path, packets[first:i])
+			first = i
+		}
+		path = next
+	}
+	p.sendOriginal(route, path, packets[first:])
+	return of
+}
+
+// sendOriginal sends packets on a path, or, if that is nil, without a decision.
+func (p *Plane) sendOriginal(route *fwd.Route, path *fwd.Path, packets [][]byte) {
+	if path == nil {
+		p.sendUndecided(pathsOf(route), packets)
+		return
+	}
+	p.sendOn(path, packets)
+}
+
+// sendCopies sends copies of the packets of one class, as far as its budget allows, all at once.
+func (p *Plane) sendCopies(class wire.TrafficClass, way *fwd.Way, packets [][]byte) {
 	gathered := p.gathered.Get().(*[][]byte)
 	copies, over, now := (*gathered)[:0], 0, p.clock()
 	for _, packet := range packets {

@@ -8,49 +8,45 @@ import (
 // wireguard-go does not tell the Bind which packet is in a transport message. But it encrypts a packet in the buffer that
 // the gate has read it into, also one that had to wait for a session, and hands the Bind a slice of that buffer:
 //
-//	0        16                 end           len(message)              classNear             backlog's mark   64 KB
-//	│ header │ packet           │ padding, tag │                        │ class │             │              │
+//	0        16                  end                    len(message)
+//	│ header │ packet            │ padding, 0 to 15 │ tag │ class │                                             │ 64 KB
 //
-// So the gate writes the class into the buffer, at a place that is behind the message whatever its padding is: at
-// classNear, or at classFar if the packet is too long for that. What else the Bind gets are keepalives, whose buffers hold
-// an old mark, and which are known by their length, and handshake messages.
+// So the gate writes the class into the buffer, behind where the message will end. Messages begin at the beginning of a
+// buffer, so the next multiple of markStep behind one is one of two places, whatever the padding is, and the class is
+// written to both. They are mostly in the cache line of the tag: a place that is the same in all buffers, such as
+// markOffset, would be in one set of the cache for all of them, because they are 64 KB apart.
+//
+// What else the Bind gets are keepalives, whose buffers hold an old mark, and which are known by their length, and
+// handshake messages, which are not in such buffers and have no class.
 
 const (
-	// classNear is in the first page of a buffer, which is in use anyway, and in one cache line with the mark that a
-	// receiver leaves there (markOffset).
-	classNear = markOffset - 8
-	// classFar is the last byte of a buffer: wireguard-go's are as long as the longest datagram.
-	classFar = 1<<16 - 1 - 1
-	// cipherBehind is what a transport message is longer than the packet in it, behind that: at most.
-	cipherBehind = 15 + 16
+	markStep  = 16
+	tagLen    = 16
+	markAfter = tagLen + 2*markStep // the least room behind a packet
 )
 
-// mark writes the class of a packet that ends at the given place of a buffer. For some lengths the padding decides where
-// classOf reads; then it is in both places.
+// mark writes the class of a packet that ends at the given place of a buffer.
 func mark(buffer []byte, end int, class wire.TrafficClass) {
-	if end <= classNear && classNear < len(buffer) {
-		buffer[classNear] = byte(class)
+	if end+markAfter > len(buffer) {
+		return // no MTU that can be set does this
 	}
-	if end+cipherBehind > classNear && end <= classFar && classFar < len(buffer) {
-		buffer[classFar] = byte(class)
-	}
+	at := roundUp(end) + tagLen // as long as the message is with up to so much padding that its length is a multiple
+	buffer[at], buffer[at+markStep] = byte(class), byte(class)
 }
 
-// classOf is the class of the packet in a transport message from wireguard-go. It is the default class if the message
-// fills its buffer, which no MTU that can be set makes it do.
+// classOf is the class of the packet in a transport message from wireguard-go.
 func classOf(message []byte) wire.TrafficClass {
-	at := classNear
-	if len(message) > classNear {
-		at = classFar
-	}
-	if len(message) == keepaliveLen || len(message) > at || cap(message) <= at {
+	at := roundUp(len(message))
+	if len(message) == keepaliveLen || at >= cap(message) {
 		return wire.DefaultTraffic
 	}
-	if class := wire.TrafficClass(message[: at+1 : at+1][at]); class < wire.TrafficClasses {
+	if class := wire.TrafficClass(message[:at+1][at]); class < wire.TrafficClasses {
 		return class
 	}
 	return wire.DefaultTraffic
 }
+
+func roundUp(n int) int { return (n + markStep - 1) &^ (markStep - 1) }
 
 // SetClasses says which class packets have, for those that come from the host from then on. Until the first call it
 // follows from their DSCP alone.

@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
@@ -13,60 +14,46 @@ import (
 	"overlayd/tunnel/fwd"
 )
 
-// Whatever the length of a packet, its padding, and what was in the buffer before.
+// Whatever the length of a packet, its padding, and what was in the buffer before; and without harm to the packet.
 func TestAMarkIsReadWhereItWasWritten(t *testing.T) {
-	const most = 65000 // the largest MTU that can be set
+	const most = maxOuter
 	buffer := make([]byte, 1<<16-1)
-	for size := ip4Len; size <= most; size++ {
-		class := wire.TrafficClass(1 + size%(wire.TrafficClasses-1))
+	for size := 1; size <= most; size++ {
+		class := wire.TrafficClass(size % wire.TrafficClasses)
 		other := byte(class) ^ 2
-		buffer[classNear], buffer[classFar] = other, other
-		mark(buffer, 16+size, class)
-		near, far := buffer[classNear], buffer[classFar]
+		end := 16 + size
+		for i := end - 1; i < end+markAfter; i++ {
+			buffer[i] = other
+		}
+		mark(buffer, end, class)
+		if buffer[end-1] != other {
+			t.Fatalf("packet of %d bytes was changed", size)
+		}
 		for padding := range 16 {
-			end := 16 + size + padding + 16
-			buffer[classNear], buffer[classFar] = near, far
-			if 16+size <= classNear && classNear < end {
-				buffer[classNear] = other // encrypted padding, or the tag
-			}
-			if got := classOf(buffer[:end]); got != class {
+			length := end + padding + tagLen
+			message := buffer[:length]
+			message[length-1] = other // the tag, where a shorter padding has the mark
+			if got := classOf(message); got != class {
 				t.Fatalf("packet of %d bytes with %d of padding: class %v, want %v", size, padding, got, class)
 			}
 		}
 	}
 }
 
-func TestAMarkHarmsNeitherThePacketNorTheOtherMark(t *testing.T) {
-	buffer := make([]byte, 1<<16-1)
-	for end := 16; end <= len(buffer); end++ {
-		buffer[classNear], buffer[classFar] = 0, 0
-		mark(buffer, end, wire.Critical)
-		for _, at := range []int{classNear, classFar} {
-			if at < end && buffer[at] != 0 {
-				t.Fatalf("packet that ends at %d was changed at %d", end, at)
-			}
-		}
-		if number, socket, _ := marked(buffer, 100); number != 0 || socket != 0 {
-			t.Fatalf("packet that ends at %d changed the mark of the backlog", end)
-		}
-	}
-}
-
 func TestWhatHasNoMarkIsOfTheDefaultClass(t *testing.T) {
-	buffer := make([]byte, 1<<16-1)
-	buffer[classNear], buffer[classFar] = byte(wire.Critical), byte(wire.Critical)
+	buffer := bytes.Repeat([]byte{byte(wire.Critical)}, 1<<16-1)
 	for name, message := range map[string][]byte{
 		"keepalive, with an old mark":  buffer[:keepaliveLen],
 		"as long as the buffer":        buffer,
-		"nothing behind it":            buffer[: 100 : classNear-1],
-		"nothing behind it, and long":  buffer[: 5000 : classFar-1],
+		"nothing behind it":            buffer[:100:100],
+		"too little behind it":         buffer[:100:112],
 		"empty, in a buffer of nobody": nil,
 	} {
 		if got := classOf(message); got != wire.DefaultTraffic {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
-	buffer[classNear] = wire.TrafficClasses // of something else
+	buffer[112] = wire.TrafficClasses // of something else
 	if got := classOf(buffer[:100]); got != wire.DefaultTraffic {
 		t.Errorf("no class: %v", got)
 	}
@@ -178,7 +165,7 @@ func (m *mixture) rounds(n int) {
 	like := func() wire.TrafficClass { return wire.TrafficClass(random.IntN(wire.TrafficClasses)) }
 	for round := range n {
 		if round%4 == 0 {
-			m.send(like(), classNear-60+random.IntN(80))
+			m.send(like(), 1401+random.IntN(4000)) // more than the MTU: padded in another way
 		}
 		noise := packet(m.to.inner, m.from.inner, 6000, 0)
 		for i := 28; i < len(noise); i++ {
@@ -186,7 +173,7 @@ func (m *mixture) rounds(n int) {
 		}
 		m.to.tun.fromHost <- noise
 		for range 6 {
-			m.send(like(), 28+random.IntN(1370))
+			m.send(like(), 28+random.IntN(1373))
 		}
 		m.send(m.only, 100) // so that the round has an end
 		if !m.await() {
