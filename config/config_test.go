@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"overlayd/internal/wire"
-
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
+
+	"overlayd/internal/wire"
 )
 
 // load runs Load as a command would. A text that is not empty becomes the named configuration file; FILE in args and
