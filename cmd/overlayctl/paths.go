@@ -128,6 +128,9 @@ func (s *session) whyText(p control.PeerPaths, now time.Time) string {
 	if p.Inbound != nil {
 		fmt.Fprintf(&b, "; inbound %s", control.ViaString(*p.Inbound))
 	}
+	for _, rule := range p.Rules {
+		b.WriteString("; " + rule)
+	}
 	head := clean(b.String()) + "\n" + classesText(p) + shadowText(p.Shadow)
 	if len(p.Candidates) == 0 {
 		return head

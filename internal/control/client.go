@@ -155,6 +155,23 @@ func (c *Client) ForgetRoot(ctx context.Context, force bool) error {
 	return c.post(ctx, "/v1/root/forget", forceBody{force})
 }
 
+// Routes lists the rules that users made for paths.
+func (c *Client) Routes(ctx context.Context) ([]Route, error) {
+	body, err := call[routesBody](ctx, c, http.MethodGet, "/v1/routes", nil)
+	return body.Routes, err
+}
+
+// AddRoute makes a rule for paths.
+func (c *Client) AddRoute(ctx context.Context, r RouteRequest) (RouteResult, error) {
+	return call[RouteResult](ctx, c, http.MethodPost, "/v1/routes", r)
+}
+
+// RemoveRoute takes rules for paths away.
+func (c *Client) RemoveRoute(ctx context.Context, r RouteRemoval) ([]Route, error) {
+	body, err := call[routesBody](ctx, c, http.MethodPost, "/v1/routes/remove", r)
+	return body.Routes, err
+}
+
 // Ping measures one round trip.
 func (c *Client) Ping(ctx context.Context, r PingRequest) (PingResult, error) {
 	return call[PingResult](ctx, c, http.MethodPost, "/v1/ping", r)

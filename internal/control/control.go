@@ -18,6 +18,9 @@
 //	POST /v1/root/export                   {"seed": "base64"}   these three not for the socket's group
 //	POST /v1/root/restore {"seed": "…"}    {}
 //	POST /v1/root/forget {"force": false}  {}
+//	GET  /v1/routes                        {"routes": [Route, …]}
+//	POST /v1/routes  RouteRequest          RouteResult
+//	POST /v1/routes/remove RouteRemoval    {"routes": [Route, …]}
 //	POST /v1/ping    PingRequest           PingResult
 //	POST /v1/down                          {}
 //
@@ -76,6 +79,13 @@ type Backend interface {
 	// ForgetRoot removes the root key from this node (ErrNotRoot). Without force it refuses to unless the key was
 	// exported since the daemon started (ErrConflict).
 	ForgetRoot(ctx context.Context, force bool) error
+	// Routes lists the rules that users made for paths, by number.
+	Routes(ctx context.Context) ([]Route, error)
+	// AddRoute makes a rule, or one for each of several relays (ErrBadRequest, ErrUnknownPeer; ErrConflict if another rule
+	// is against it, or there are too many).
+	AddRoute(ctx context.Context, r RouteRequest) (RouteResult, error)
+	// RemoveRoute takes rules away, all or none, and returns them (ErrUnknownRoute).
+	RemoveRoute(ctx context.Context, r RouteRemoval) ([]Route, error)
 	// Ping measures one round trip (ErrUnknownPeer, ErrNoPath, ErrNoAnswer).
 	Ping(ctx context.Context, r PingRequest) (PingResult, error)
 	// Down asks the daemon to stop, and does not wait for it.
@@ -230,6 +240,7 @@ type PeerPaths struct {
 	Inbound     *Via             `json:"inbound"`        // the path that the peer last sent data on; null: unknown
 	Standbys    List[Via]        `json:"standbys"`       // best first
 	Duplicating bool             `json:"duplicating"`
+	Rules       List[string]     `json:"rules"`      // sentences: what users wish of these paths
 	Candidates  List[Candidate]  `json:"candidates"` // all paths, the selected one among them, best first
 
 	Algorithm string            `json:"algorithm"`        // that chooses

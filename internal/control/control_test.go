@@ -158,7 +158,7 @@ func TestPingWithoutAnswerEndsInTime(t *testing.T) {
 
 func TestErrorsKeepTheirWordsAndTheirMeaning(t *testing.T) {
 	for _, sentinel := range []error{
-		control.ErrUnknownPeer, control.ErrUnknownInvite, control.ErrNotAdmin, control.ErrNotRoot, control.ErrRevoked,
+		control.ErrUnknownPeer, control.ErrUnknownInvite, control.ErrUnknownRoute, control.ErrNotAdmin, control.ErrNotRoot, control.ErrRevoked,
 		control.ErrNoPath, control.ErrNoAnswer,
 	} {
 		b := &controltest.Backend{Failure: fmt.Errorf("%w: try another", sentinel)}

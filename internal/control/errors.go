@@ -12,6 +12,7 @@ var (
 	ErrBadRequest    = errors.New("bad request")
 	ErrUnknownPeer   = errors.New("no such peer")
 	ErrUnknownInvite = errors.New("no such invitation")
+	ErrUnknownRoute  = errors.New("no such rule")
 	ErrNotAdmin      = errors.New("not an admin node")
 	ErrNotRoot       = errors.New("not without the root key")
 	ErrRevoked       = errors.New("revoked")
@@ -33,6 +34,7 @@ func rows() []errorRow {
 		{ErrBadRequest, "bad-request", http.StatusBadRequest},
 		{ErrUnknownPeer, "unknown-peer", http.StatusNotFound},
 		{ErrUnknownInvite, "unknown-invite", http.StatusNotFound},
+		{ErrUnknownRoute, "unknown-route", http.StatusNotFound},
 		{ErrNotAdmin, "not-admin", http.StatusForbidden},
 		{ErrNotRoot, "not-root", http.StatusForbidden},
 		{ErrRevoked, "revoked", http.StatusGone},

@@ -28,6 +28,7 @@ import (
 	"overlayd/internal/circuit"
 	"overlayd/internal/join"
 	"overlayd/internal/member"
+	"overlayd/internal/policy"
 	"overlayd/internal/seal"
 	"overlayd/internal/wire"
 	"overlayd/nat"
@@ -57,6 +58,7 @@ type CoreConfig struct {
 	Algorithm   pathselect.Algorithm                       // nil: balanced
 	Algorithms  map[wire.TrafficClass]pathselect.Algorithm // for classes of traffic that are to have another one
 	Shadow      pathselect.Algorithm                       // runs beside Algorithm, and moves nothing; nil: none
+	Rules       []policy.Rule                              // that users made for paths
 	Seed        [32]byte                                   // of schedules and choices
 	Secret      io.Reader                                  // nonces and labels: a cryptographic source in production
 	Keys        *seal.Memory                               // shared by the cores of a simulation; nil in production
@@ -120,6 +122,7 @@ type Core struct {
 	tabled    tabled
 	pings     pings
 	explorer  explorer
+	rules     rules
 	refused   refusals
 
 	out        []Output
@@ -158,6 +161,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		explorer: newExplorer(),
 		dirty:    true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
 		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
+		rules:    loadRules(now, cfg.Rules),
 		networks: networks{carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool)},
 	}
 	c.registrar = member.NewRegistrar(c.members, cfg.Identity, cfg.Root)
@@ -250,6 +254,7 @@ func (c *Core) NextDeadline() (time.Time, bool) {
 	consider(c.ledger.NextDeadline())
 	consider(c.swept.Add(sweepEvery), true)
 	consider(c.catchup.deadline())
+	consider(c.rules.set.NextDeadline())
 	consider(c.gatewaysDue())
 	consider(c.networks.doubt, !c.networks.doubt.IsZero())
 	if c.registrar.May(c.attended) {
@@ -296,6 +301,7 @@ func (c *Core) tick(now time.Time) {
 	if doubt := c.networks.doubt; !doubt.IsZero() && !doubt.After(now) {
 		c.networksChanged = true
 	}
+	c.expireRules(now)
 	if c.catchup.tick(now) {
 		c.outdateAll()
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"overlayd/internal/member"
+	"overlayd/internal/policy"
 	"overlayd/internal/wire"
 	"overlayd/tunnel/fwd"
 )
@@ -86,6 +87,28 @@ type SaveMembership struct {
 	Certificate *member.Certificate
 }
 
+// SaveRules asks for the rules that users made for paths to be stored. Treat them as constant.
+type SaveRules struct{ Rules []policy.Rule }
+
+// RuleChanged reports that a rule for paths has come or gone, for the log and the journal.
+type RuleChanged struct {
+	Change RuleChange
+	Peer   wire.NodeID // zero: every peer
+	Name   string      // of the peer; empty: every one
+	Text   string      // of the rule
+}
+
+// RuleChange is what became of a rule.
+type RuleChange string
+
+// What may become of a rule.
+const (
+	RuleMade     RuleChange = "made"
+	RuleReplaced RuleChange = "replaced"
+	RuleRemoved  RuleChange = "removed"
+	RuleExpired  RuleChange = "expired"
+)
+
 // Networks says what lies behind which node. Treat it as constant.
 type Networks struct {
 	Self     []netip.Addr                   // this node's own addresses on the overlay
@@ -147,6 +170,8 @@ func (RemovePeer) output()     {}
 func (RenewSession) output()   {}
 func (SaveMembers) output()    {}
 func (SaveMembership) output() {}
+func (SaveRules) output()      {}
+func (RuleChanged) output()    {}
 func (Networks) output()       {}
 func (HoldGateway) output()    {}
 func (Notice) output()         {}

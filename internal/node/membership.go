@@ -12,6 +12,7 @@ import (
 
 	"overlayd/internal/control"
 	"overlayd/internal/member"
+	"overlayd/internal/policy"
 	"overlayd/internal/state"
 	"overlayd/internal/wire"
 )
@@ -42,6 +43,10 @@ func explain(err error) error {
 		{member.ErrNotOut, control.ErrConflict},
 		{member.ErrSelf, control.ErrConflict},
 		{member.ErrStranger, control.ErrRevoked},
+		{policy.ErrRule, control.ErrBadRequest},
+		{policy.ErrClash, control.ErrConflict},
+		{policy.ErrFull, control.ErrConflict},
+		{policy.ErrNone, control.ErrUnknownRoute},
 	} {
 		if errors.Is(err, row.of) {
 			return explained{err, row.as}

@@ -16,6 +16,7 @@ import (
 
 	"overlayd/config"
 	"overlayd/internal/member"
+	"overlayd/internal/policy"
 	"overlayd/internal/state"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
@@ -64,6 +65,7 @@ type membership struct {
 	contact     Contact
 	root        ed25519.PrivateKey // nil on most nodes
 	items       [][]byte
+	rules       []policy.Rule
 	epoch       uint64
 }
 
@@ -84,6 +86,9 @@ func load(dir *state.Dir, now time.Time) (m membership, err error) {
 		return m, err
 	}
 	if m.items, err = dir.Items(); err != nil {
+		return m, err
+	}
+	if m.rules, err = dir.Rules(); err != nil {
 		return m, err
 	}
 	m.epoch, err = dir.NextEpoch(now)
@@ -158,7 +163,7 @@ func (n *Node) openCore(now time.Time, m membership) error {
 			Idle: n.cfg.Probe.Idle, Recent: n.cfg.Probe.Recent, Standby: n.cfg.Probe.Standby, Selected: n.cfg.Probe.Selected,
 		},
 		Select:    pathselect.Config{HoldMin: n.cfg.Select.Hold, MinGain: n.cfg.Select.Margin, Margin: n.cfg.Select.Ratio},
-		Algorithm: algorithm, Algorithms: algorithms, Shadow: shadow, Seed: seed, Secret: rand.Reader,
+		Algorithm: algorithm, Algorithms: algorithms, Shadow: shadow, Rules: m.rules, Seed: seed, Secret: rand.Reader,
 	}, m.items)
 	return err
 }
@@ -299,6 +304,12 @@ func (n *Node) act() (unsaved error) {
 			unsaved = errors.Join(unsaved, n.saveMembers(out))
 		case SaveMembership:
 			unsaved = errors.Join(unsaved, n.saveMembership(out))
+		case SaveRules:
+			unsaved = errors.Join(unsaved, n.saveRules(out))
+		case RuleChanged:
+			if out.Change == RuleExpired {
+				n.log.Info("rule expired", "peer", out.Name, "rule", out.Text)
+			}
 		case Networks:
 			n.plane.SetSites(tunnel.Sites(out))
 			n.host.follow(out)

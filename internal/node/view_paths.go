@@ -37,7 +37,7 @@ func (c *Core) viewPaths(now time.Time, p *peer) control.PeerPaths {
 	v := control.PeerPaths{
 		Peer: c.name(p.id), Addresses: addressesOf(p.member), State: c.peerState(now, p),
 		Reason: p.route().Reason.Text(c.name), Since: wallClock(p.route().Since), Switches: p.route().Switches,
-		Duplicating: p.route().Copies[wire.DefaultTraffic] != 0, Inbound: c.inbound(p),
+		Rules: c.ruleTexts(now, p.id), Duplicating: p.route().Copies[wire.DefaultTraffic] != 0, Inbound: c.inbound(p),
 	}
 	v.Algorithm = p.choices.list[0].using.Name()
 	v.Classes, v.Shadow = c.viewClasses(p), c.viewShadow(p)

@@ -16,7 +16,7 @@ import (
 
 // What a user may run into, wrapped.
 var (
-	ErrRule  = errors.New("no such rule can be")
+	ErrRule  = errors.New("not a rule")
 	ErrClash = errors.New("another rule is against it")
 	ErrFull  = errors.New("too many rules")
 	ErrNone  = errors.New("no such rule")
@@ -209,40 +209,47 @@ func clock(now, t time.Time) string {
 	return t.Format("2 Jan 15:04")
 }
 
-// Text is the rule in words; name gives the names of nodes.
+// Text is the rule in a sentence: what it says, who made it, until when, and its number.
 func (r *Rule) Text(now time.Time, name func(wire.NodeID) string) string {
-	what := ""
-	switch r.Kind {
-	case Pin:
-		what = "pinned to the " + pathselect.Route(r.Relays, name)
-		if len(r.Relays) > 0 {
-			what = "pinned " + pathselect.Route(r.Relays, name)
-		}
-	case Avoid:
-		what = name(r.Relays[0]) + " avoided"
-	case Prefer:
-		what = name(r.Relays[0]) + " preferred"
-	case Never:
-		what = "never via " + name(r.Relays[0])
-	case Cost:
-		subject := "uplink " + string(r.Uplink)
-		if len(r.Relays) > 0 {
-			subject = name(r.Relays[0])
-		}
-		what = fmt.Sprintf("%s costs %g ms more", subject, r.Millis)
-	case Hops:
-		what = fmt.Sprintf("at most %d hops", r.Hops)
-		if r.Hops == 1 {
-			what = "direct only"
-		}
-	case Algorithm:
-		what = "priced by " + r.Algorithm
-		if r.OneClass {
-			what += " for " + r.Class.String() + " traffic"
-		}
-	}
+	return r.What(name) + r.said(now)
+}
+
+// What is what the rule says, in words; name gives the names of nodes.
+func (r *Rule) What(name func(wire.NodeID) string) string {
+	what := r.wish(name)
 	if r.Strict {
 		what += " strictly"
 	}
-	return what + r.said(now)
+	return what
+}
+
+func (r *Rule) wish(name func(wire.NodeID) string) string {
+	switch r.Kind {
+	case Pin:
+		if len(r.Relays) == 0 {
+			return "pinned to the direct path"
+		}
+		return "pinned " + pathselect.Route(r.Relays, name)
+	case Avoid:
+		return name(r.Relays[0]) + " avoided"
+	case Prefer:
+		return name(r.Relays[0]) + " preferred"
+	case Never:
+		return "never via " + name(r.Relays[0])
+	case Cost:
+		if len(r.Relays) > 0 {
+			return fmt.Sprintf("%s costs %g ms more", name(r.Relays[0]), r.Millis)
+		}
+		return fmt.Sprintf("uplink %s costs %g ms more", r.Uplink, r.Millis)
+	case Hops:
+		if r.Hops == 1 {
+			return "direct only"
+		}
+		return fmt.Sprintf("at most %d hops", r.Hops)
+	default:
+		if r.OneClass {
+			return "priced by " + r.Algorithm + " for " + r.Class.String() + " traffic"
+		}
+		return "priced by " + r.Algorithm
+	}
 }
