@@ -172,6 +172,11 @@ func (c *Client) RemoveRoute(ctx context.Context, r RouteRemoval) ([]Route, erro
 	return body.Routes, err
 }
 
+// History tells what happened to paths.
+func (c *Client) History(ctx context.Context, q HistoryQuery) (History, error) {
+	return call[History](ctx, c, http.MethodGet, "/v1/history?"+q.values().Encode(), nil)
+}
+
 // Ping measures one round trip.
 func (c *Client) Ping(ctx context.Context, r PingRequest) (PingResult, error) {
 	return call[PingResult](ctx, c, http.MethodPost, "/v1/ping", r)

@@ -21,6 +21,7 @@
 //	GET  /v1/routes                        {"routes": [Route, …]}
 //	POST /v1/routes  RouteRequest          RouteResult
 //	POST /v1/routes/remove RouteRemoval    {"routes": [Route, …]}
+//	GET  /v1/history?peer=NAME&since=2h&most=200   History
 //	POST /v1/ping    PingRequest           PingResult
 //	POST /v1/down                          {}
 //
@@ -86,6 +87,9 @@ type Backend interface {
 	AddRoute(ctx context.Context, r RouteRequest) (RouteResult, error)
 	// RemoveRoute takes rules away, all or none, and returns them (ErrUnknownRoute).
 	RemoveRoute(ctx context.Context, r RouteRemoval) ([]Route, error)
+	// History tells what happened to paths (ErrUnknownPeer; ErrConflict if no journal is kept). What it asks for is within
+	// its bounds.
+	History(ctx context.Context, q HistoryQuery) (History, error)
 	// Ping measures one round trip (ErrUnknownPeer, ErrNoPath, ErrNoAnswer).
 	Ping(ctx context.Context, r PingRequest) (PingResult, error)
 	// Down asks the daemon to stop, and does not wait for it.

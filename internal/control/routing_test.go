@@ -16,6 +16,7 @@ func TestJSONOfTheRulesIsTheContract(t *testing.T) {
 	_, socket, _ := client(t, &controltest.Backend{})
 	for _, tt := range []struct{ name, method, path, body string }{
 		{"routes", "GET", "/v1/routes", ""},
+		{"history", "GET", "/v1/history?peer=boston&since=3h", ""},
 		{"routes-remove", "POST", "/v1/routes/remove", `{"ids": [7, 3]}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -110,6 +110,7 @@ func (s *Server) handler(g guard) http.Handler {
 	mux.HandleFunc("GET /v1/paths", s.paths)
 	s.manage(mux, g)
 	s.routing(mux)
+	s.inquire(mux)
 	mux.Handle("POST /v1/ping", answer(s.ping))
 	mux.Handle("POST /v1/down", answer(func(ctx context.Context, r *http.Request, _ []byte) (any, error) {
 		s.log.Info("asked to stop", who(r)...)

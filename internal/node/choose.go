@@ -145,13 +145,11 @@ func (c *Core) selected(now time.Time, p *peer, ch *choice, sel pathselect.Selec
 		p.leftForLoss(now, before)
 	}
 	if q := p.paths[sel.Selected]; q != nil && before != sel.Selected {
-		out := Switched{
-			Peer: c.name(p.id), Via: c.names(q.via), Path: q.id, Reason: sel.Reason.Text(c.name),
-		}
+		class := wire.DefaultTraffic
 		if len(ch.classes) > 0 {
-			out.Class = ch.classes[0].String()
+			class = ch.classes[0]
 		}
-		c.emit(out)
+		c.emit(c.switched(p, class, q, sel.Reason))
 	}
 	c.setRates(now, p)
 }

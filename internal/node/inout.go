@@ -7,6 +7,7 @@ import (
 	"overlayd/internal/member"
 	"overlayd/internal/policy"
 	"overlayd/internal/wire"
+	"overlayd/pathselect"
 	"overlayd/tunnel/fwd"
 )
 
@@ -129,13 +130,16 @@ type Notice struct {
 	Bad  bool
 }
 
-// Switched reports a new selection, for the log.
+// Switched reports a new selection, for the log and the journal.
 type Switched struct {
 	Peer   string
 	Via    []string // empty: direct
 	Path   wire.PathID
-	Class  string // of traffic, if the choice is for that alone
 	Reason string
+
+	ID    wire.NodeID       // of the peer
+	Class wire.TrafficClass // whose packets take it
+	Why   pathselect.Reason // what Reason says in words
 }
 
 // Quarantined reports that a relay is left alone on the way to a peer, or not any more.
@@ -145,13 +149,23 @@ type Quarantined struct {
 	Why         string
 }
 
-// PathChanged reports a new state of a path, for the log.
+// PathChanged reports a new state of a path, for the log and the journal.
 type PathChanged struct {
 	Peer     string
 	Via      []string
 	Endpoint string
 	From, To string
 	Why      string
+
+	ID      wire.NodeID // of the peer
+	Notable bool        // for the journal too: it was in use, and died or came back
+}
+
+// Quarantined reports that something is kept out of use for a while, for the journal.
+type Quarantined struct {
+	Peer wire.NodeID   // the peer that it is about; zero: none in particular
+	Via  []wire.NodeID // the relays of the path; none: the direct one
+	Why  string        // in words, with how long
 }
 
 // PingDone answers a ping that the API asked for.

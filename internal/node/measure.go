@@ -138,10 +138,7 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 	if q == nil {
 		return
 	}
-	c.emit(PathChanged{
-		Peer: c.name(p.id), Via: c.names(q.via), Endpoint: q.fwd.Hop.Addr.String(),
-		From: out.From.String(), To: out.To.String(), Why: out.Why,
-	})
+	c.emit(c.changed(p, q, out))
 	if (out.To == probe.Suspect || out.To == probe.Dead) && p.use.level == active && q.id == p.route().Selected {
 		by := q.firstHop
 		if q.direct() {

@@ -15,6 +15,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"overlayd/config"
+	"overlayd/internal/journal"
 	"overlayd/internal/member"
 	"overlayd/internal/policy"
 	"overlayd/internal/state"
@@ -38,6 +39,8 @@ type Node struct {
 	core  *Core
 	plane *tunnel.Plane
 	saver *saver
+
+	journal *journal.Journal // nil if it cannot be kept
 
 	name     string
 	started  time.Time
@@ -185,6 +188,8 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 	defer n.stop()
 	n.saver = startSaver(n.dir, n.log)
 	defer n.saver.close()
+	n.openJournal()
+	defer n.journal.Close()
 	if err := n.host.start(ctx); err != nil {
 		return err
 	}
@@ -280,6 +285,7 @@ func event(e tunnel.Event) Input {
 func (n *Node) act() (unsaved error) {
 	n.outputs = n.core.Drain(n.outputs[:0])
 	for _, out := range n.outputs {
+		n.noteOutput(out)
 		switch out := out.(type) {
 		case Send:
 			if unsaved != nil && wire.Classify(out.Frame) == wire.ClassJoin {
@@ -343,6 +349,7 @@ func (n *Node) act() (unsaved error) {
 // goodbye tells the peers, so that they need not find out, and stores what was learned since the core last asked for it.
 func (n *Node) goodbye() {
 	now := time.Now()
+	n.note(journal.Event{Kind: journal.Stopped})
 	_ = n.saveMembers(SaveMembers{Items: n.core.members.Stored()})
 	if err := n.core.Step(now, Shutdown{}); err == nil {
 		_ = n.act()
