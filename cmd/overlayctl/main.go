@@ -92,7 +92,7 @@ func newRoot(s *session, environ []string) *cobra.Command {
 	flags.StringVarP(&s.format, "output", "o", formatTable, "`form` of what is printed: table or json")
 	root.AddCommand(newStatus(s), newPeers(s), newPaths(s), newPing(s), newDown(s))
 	root.AddCommand(newMembers(s), newInvite(s), newRevoke(s), newReinstate(s), newRevoked(s), newLeave(s))
-	root.AddCommand(newRoute(s), newHistory(s))
+	root.AddCommand(newRoute(s), newHistory(s), newWhatIf(s))
 	root.AddCommand(newAdmin(s), newSubnet(s), newRootKey(s))
 	return root
 }

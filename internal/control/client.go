@@ -177,6 +177,11 @@ func (c *Client) History(ctx context.Context, q HistoryQuery) (History, error) {
 	return call[History](ctx, c, http.MethodGet, "/v1/history?"+q.values().Encode(), nil)
 }
 
+// WhatIf tells what would become of the paths without a node or a link.
+func (c *Client) WhatIf(ctx context.Context, q WhatIfQuery) (WhatIf, error) {
+	return call[WhatIf](ctx, c, http.MethodGet, "/v1/what-if?"+q.values().Encode(), nil)
+}
+
 // Ping measures one round trip.
 func (c *Client) Ping(ctx context.Context, r PingRequest) (PingResult, error) {
 	return call[PingResult](ctx, c, http.MethodPost, "/v1/ping", r)

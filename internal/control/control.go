@@ -22,6 +22,7 @@
 //	POST /v1/routes  RouteRequest          RouteResult
 //	POST /v1/routes/remove RouteRemoval    {"routes": [Route, …]}
 //	GET  /v1/history?peer=NAME&since=2h&most=200   History
+//	GET  /v1/what-if?down=NAME             WhatIf; or ?cut=NAME&cut=NAME
 //	POST /v1/ping    PingRequest           PingResult
 //	POST /v1/down                          {}
 //
@@ -90,6 +91,8 @@ type Backend interface {
 	// History tells what happened to paths (ErrUnknownPeer; ErrConflict if no journal is kept). What it asks for is within
 	// its bounds.
 	History(ctx context.Context, q HistoryQuery) (History, error)
+	// WhatIf tells what would become of the paths without a node or a link (ErrUnknownPeer; ErrConflict for this node itself).
+	WhatIf(ctx context.Context, q WhatIfQuery) (WhatIf, error)
 	// Ping measures one round trip (ErrUnknownPeer, ErrNoPath, ErrNoAnswer).
 	Ping(ctx context.Context, r PingRequest) (PingResult, error)
 	// Down asks the daemon to stop, and does not wait for it.

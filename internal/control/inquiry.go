@@ -18,6 +18,31 @@ func (s *Server) inquire(mux *http.ServeMux) {
 		}
 		return s.backend.History(ctx, q)
 	}))
+	mux.Handle("GET /v1/what-if", answer(func(ctx context.Context, r *http.Request, _ []byte) (any, error) {
+		q, err := whatIfQuery(r.URL.Query())
+		if err != nil {
+			return nil, err
+		}
+		return s.backend.WhatIf(ctx, q)
+	}))
+}
+
+func (q WhatIfQuery) values() url.Values {
+	if q.Down != "" {
+		return url.Values{"down": {q.Down}}
+	}
+	return url.Values{"cut": q.Cut[:]}
+}
+
+func whatIfQuery(v url.Values) (WhatIfQuery, error) {
+	down, cut := v.Get("down"), v["cut"]
+	if len(cut) == 2 && cut[0] != "" && cut[1] != "" && down == "" {
+		return WhatIfQuery{Cut: [2]string(cut)}, nil
+	}
+	if len(cut) > 0 || down == "" {
+		return WhatIfQuery{}, fmt.Errorf("%w: name either a node that is down, or the two ends of a link that is cut", ErrBadRequest)
+	}
+	return WhatIfQuery{Down: down}, nil
 }
 
 func (q HistoryQuery) values() url.Values {

@@ -26,15 +26,31 @@ func TestClientReadsTheHistory(t *testing.T) {
 	})(b.Calls(), nil)
 }
 
+func TestClientAsksWhatIf(t *testing.T) {
+	b := &controltest.Backend{}
+	c, _, _ := client(t, b)
+	for _, q := range []control.WhatIfQuery{{Down: "cambridge"}, {Cut: [2]string{"belmont", "boston"}}} {
+		want, _ := b.WhatIf(t.Context(), q)
+		answers(t, "what if", want)(c.WhatIf(t.Context(), q))
+		calls := b.Calls()
+		answers(t, "asked", q)(calls[len(calls)-1].Asked.(control.WhatIfQuery), nil)
+	}
+}
+
 func TestOddQuestionsAreRefusedBeforeTheNodeSeesThem(t *testing.T) {
 	b := &controltest.Backend{}
 	_, socket, _ := client(t, b)
 	for path, want := range map[string]string{
-		"/v1/history?since=soon":   `since=\"soon\" is no time such as 2h`,
-		"/v1/history?since=-2h":    `since=\"-2h\" is no time such as 2h`,
-		"/v1/history?most=0":       `most=\"0\" is no number of events: take 1 to 10000`,
-		"/v1/history?most=1000000": `is no number of events`,
-		"/v1/history?most=all":     `is no number of events`,
+		"/v1/history?since=soon":         `since=\"soon\" is no time such as 2h`,
+		"/v1/history?since=-2h":          `since=\"-2h\" is no time such as 2h`,
+		"/v1/history?most=0":             `most=\"0\" is no number of events: take 1 to 10000`,
+		"/v1/history?most=1000000":       `is no number of events`,
+		"/v1/history?most=all":           `is no number of events`,
+		"/v1/what-if":                    `name either a node that is down, or the two ends of a link`,
+		"/v1/what-if?down=":              `name either a node that is down, or the two ends of a link`,
+		"/v1/what-if?cut=a":              `name either a node that is down, or the two ends of a link`,
+		"/v1/what-if?cut=a&cut=":         `name either a node that is down, or the two ends of a link`,
+		"/v1/what-if?cut=a&cut=b&down=c": `name either a node that is down, or the two ends of a link`,
 	} {
 		status, got := get(t, socket, "GET", path, "")
 		if status != http.StatusBadRequest || !strings.Contains(got, want) {

@@ -12,11 +12,12 @@ import (
 	"overlayd/internal/control/controltest"
 )
 
-func TestJSONOfTheRulesIsTheContract(t *testing.T) {
+func TestJSONOfRulesHistoryAndWhatIfIsTheContract(t *testing.T) {
 	_, socket, _ := client(t, &controltest.Backend{})
 	for _, tt := range []struct{ name, method, path, body string }{
 		{"routes", "GET", "/v1/routes", ""},
 		{"history", "GET", "/v1/history?peer=boston&since=3h", ""},
+		{"what-if", "GET", "/v1/what-if?cut=belmont&cut=boston", ""},
 		{"routes-remove", "POST", "/v1/routes/remove", `{"ids": [7, 3]}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
