@@ -79,7 +79,7 @@ func (a priced) Rank(dst []Ranked, r Request) []Ranked {
 		p := &r.Paths[i]
 		c := a.price(p, r.Class)
 		c.add("relays", perRelay*float64(len(p.Via)))
-		c.add("load", loadCost(p.Load))
+		c.add("load", LoadCost(p.Load))
 		r.Policy.price(p, &c)
 		dst = append(dst, Ranked{ID: p.ID, Cost: c, Bar: barOf(p, r.Policy), Hard: r.Policy.hard(p)})
 	}
@@ -115,10 +115,10 @@ const (
 	fullestLoad = 0.99
 )
 
-// loadCost is what the load of the busiest relay of a path costs in ms. It grows as the waiting time of an M/M/1 queue
+// LoadCost is what the load of the busiest relay of a path costs in ms. It grows as the waiting time of an M/M/1 queue
 // does, load / (1 - load) (L. Kleinrock, "Queueing Systems", vol. 1, 1975, eq. 3.26), so that little is given for a
 // relay that has room, and much to stay away from one that has none.
-func loadCost(load float64) float64 {
+func LoadCost(load float64) float64 {
 	load = min(max(load, 0), fullestLoad)
 	return loadedWait * load / (1 - load)
 }

@@ -206,21 +206,3 @@ func TestShadowTellsWhatItWouldHaveSaved(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
-
-func TestWhatIf(t *testing.T) {
-	r := newRig(t, path(1, 40*ms), path(2, 60*ms, cambridge), path(3, 70*ms, francisco))
-	r.run(time.Second)
-	direct := func(p *Path) bool { return p.Direct() }
-	if got := r.s.WhatIf(direct); got != 2 {
-		t.Errorf("without the direct path: %d", got)
-	}
-	if got := r.s.WhatIf(func(p *Path) bool { return p.ID != 3 }); got != 3 {
-		t.Errorf("francisco alone: %d", got)
-	}
-	if got := r.s.WhatIf(func(*Path) bool { return true }); got != 0 {
-		t.Errorf("nothing: %d", got)
-	}
-	if got := r.s.WhatIf(func(p *Path) bool { return p.ID == 2 }); got != 1 {
-		t.Errorf("without what is not used: %d", got)
-	}
-}

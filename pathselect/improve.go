@@ -91,7 +91,7 @@ const loadHold = 10
 
 // lighter reports whether a path is better for the load of its relays only.
 func (s *Selector) lighter(c, selected *candidate) bool {
-	mine, theirs := c.cost-loadCost(c.Load), selected.cost-loadCost(selected.Load)
+	mine, theirs := c.cost-LoadCost(c.Load), selected.cost-LoadCost(selected.Load)
 	return selected.bar == "" && mine+s.margin(c, selected, theirs) > theirs
 }
 

@@ -73,8 +73,14 @@ func (p *Policy) price(path *Path, c *Cost) {
 	if p == nil {
 		return
 	}
-	avoid, prefer, price := 0.0, 0.0, p.Uplinks[path.Uplink]
-	for _, id := range path.Via {
+	avoid, prefer, price := p.tolls(path.Via)
+	c.add("avoided", avoid)
+	c.add("price", max(price+p.Uplinks[path.Uplink], -c.Total))
+	c.add("preferred", -min(prefer, c.Total))
+}
+
+func (p *Policy) tolls(via []wire.NodeID) (avoid, prefer, price float64) {
+	for _, id := range via {
 		price += p.Relays[id]
 		if slices.Contains(p.Avoid, id) {
 			avoid += AvoidCost
@@ -83,7 +89,14 @@ func (p *Policy) price(path *Path, c *Cost) {
 			prefer = PreferGain
 		}
 	}
-	c.add("avoided", avoid)
-	c.add("price", max(price, -c.Total))
-	c.add("preferred", -min(prefer, c.Total))
+	return avoid, prefer, price
+}
+
+// Toll is what the policy makes a path through some relays cost, in ms; negative if it is preferred.
+func (p *Policy) Toll(via []wire.NodeID) float64 {
+	if p == nil {
+		return 0
+	}
+	avoid, prefer, price := p.tolls(via)
+	return avoid + price - prefer
 }

@@ -77,17 +77,3 @@ func (s *Shadow) add(d time.Duration, actual, would *candidate) {
 
 // Tally is what was added up so far.
 func (s *Shadow) Tally() Tally { return s.tally }
-
-// WhatIf is the path that would be selected of those that a Selector sees if some of them were not there; zero if none
-// would work. It says nothing about when.
-func (s *Selector) WhatIf(gone func(*Path) bool) wire.PathID {
-	selected := s.find(s.current.Selected)
-	if selected != nil && selected.works() && !gone(&selected.Path) {
-		return selected.ID
-	}
-	best := s.best(func(c *candidate) bool { return c.works() && !gone(&c.Path) }, selected)
-	if best == nil {
-		return 0
-	}
-	return best.ID
-}

@@ -54,7 +54,7 @@ cambridge  dead   -      -       -         -        -      -         0  no path 
 
 func TestWhyShowsEveryPathTermByTerm(t *testing.T) {
 	prints(t, &controltest.Backend{}, `
-boston (10.71.0.3, fd00:71::3): up, via cambridge: direct path dead: 4 probes unanswered; inbound direct; cambridge preferred by root (rule 5)
+boston (10.71.0.3, fd00:71::3): up, via cambridge: direct path dead: 4 probes unanswered; inbound direct; cambridge preferred (rule 5 by root)
   critical (balanced): cambridge, and copies newton → cambridge
   latency in the shadow: cambridge; 2 switches; another path for 12 of 95 s; saved 1.50 ms a round trip, -0.01% loss, 0.5 s down
   USE       VIA        STATE  SINCE      RTT   JITTER  LOSS OUT  LOSS IN  COST

@@ -67,8 +67,13 @@ func (c *Core) choicesFor(id wire.NodeID) choices {
 	return cs
 }
 
-// algorithm is the one for a class of traffic to a peer.
-func (c *Core) algorithm(_ wire.NodeID, class wire.TrafficClass) pathselect.Algorithm {
+// algorithm is the one for a class of traffic to a peer: the one that users wish for, or else as configured.
+func (c *Core) algorithm(id wire.NodeID, class wire.TrafficClass) pathselect.Algorithm {
+	if name, wished := c.rules.set.AlgorithmFor(id, class); wished {
+		if a, ok := pathselect.Lookup(name); ok {
+			return a
+		}
+	}
 	if a := c.cfg.Algorithms[class]; a != nil {
 		return a
 	}
@@ -107,10 +112,24 @@ func (c *Core) appoint(cs *choices, id wire.NodeID) (changed bool) {
 	return changed
 }
 
+// wish tells the selectors what users wish of the paths to a peer, if they do not know.
+func (c *Core) wish(now time.Time, p *peer) {
+	if wish := c.policyFor(p, now); wish != p.choices.wish {
+		p.choices.wish = wish
+		for _, ch := range p.choices.list {
+			c.step(ch.selector.Step(now, pathselect.Wish{Policy: wish}))
+		}
+		if p.choices.shadow != nil {
+			c.step(p.choices.shadow.Step(now, pathselect.Wish{Policy: wish}, p.route().Selected))
+		}
+	}
+}
+
 // choose lets the selectors see the latest measurements and carries out what they decide.
 func (c *Core) choose(now time.Time, p *peer) (any bool) {
 	if p.outdated {
 		p.outdated = false
+		c.wish(now, p)
 		update := pathselect.Update{Paths: c.measured(now, p), Trouble: now.Before(c.trouble.until)}
 		for _, ch := range p.choices.list {
 			c.step(ch.selector.Step(now, update))

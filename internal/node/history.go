@@ -34,7 +34,7 @@ func (c *Core) changed(p *peer, q *path, out probe.Changed) PathChanged {
 // notable reports whether a path in use has died or come back. Suspicions are too many to keep, and candidates that never
 // answer are no news.
 func (c *Core) notable(p *peer, q *path, out probe.Changed) bool {
-	inUse := p.use.level != idle || q.id == p.route.Selected
+	inUse := p.use.level != idle || q.id == p.route().Selected
 	died := out.To == probe.Dead && out.From != probe.Candidate
 	return inUse && (died || out.From == probe.Dead && out.To == probe.Up)
 }
@@ -79,8 +79,8 @@ func (c *Core) eventOf(out Output) (journal.Event, bool) {
 		}, out.Notable
 	case Quarantined:
 		return journal.Event{
-			Kind: journal.Quarantine, Peer: c.nameOrNone(out.Peer), PeerID: idText(out.Peer),
-			To: &journal.Path{Via: c.names(out.Via)}, Code: "quarantined", Reason: out.Why,
+			Kind: journal.Quarantine, Peer: c.name(out.Peer), PeerID: out.Peer.String(),
+			To: &journal.Path{Via: []string{c.name(out.Relay)}}, Code: out.code(), Reason: out.Why,
 		}, true
 	case RuleChanged:
 		return journal.Event{
@@ -97,13 +97,6 @@ func (c *Core) chosen(p pathselect.Chosen) *journal.Path {
 	}
 	loss := math.Round(p.Loss*1e4) / 1e4
 	return &journal.Path{Via: c.names(p.Via), RTT: math.Round(float64(p.RTT)/1e3) / 1e3, Loss: &loss}
-}
-
-func (c *Core) nameOrNone(id wire.NodeID) string {
-	if id.IsZero() {
-		return ""
-	}
-	return c.name(id)
 }
 
 func idText(id wire.NodeID) string {
@@ -175,4 +168,12 @@ func viewPastPath(p *journal.Path) *control.PastPath {
 		v.Loss = control.FractionOf(*p.Loss)
 	}
 	return v
+}
+
+// code is what has happened in a word.
+func (q Quarantined) code() string {
+	if q.Over {
+		return "trusted"
+	}
+	return "quarantined"
 }

@@ -142,13 +142,6 @@ type Switched struct {
 	Why   pathselect.Reason // what Reason says in words
 }
 
-// Quarantined reports that a relay is left alone on the way to a peer, or not any more.
-type Quarantined struct {
-	Relay, Peer string
-	For         time.Duration // not positive: it is over
-	Why         string
-}
-
 // PathChanged reports a new state of a path, for the log and the journal.
 type PathChanged struct {
 	Peer     string
@@ -161,11 +154,12 @@ type PathChanged struct {
 	Notable bool        // for the journal too: it was in use, and died or came back
 }
 
-// Quarantined reports that something is kept out of use for a while, for the journal.
+// Quarantined reports that a relay is left alone on the way to a peer for a while, or not any more, for the log and the
+// journal.
 type Quarantined struct {
-	Peer wire.NodeID   // the peer that it is about; zero: none in particular
-	Via  []wire.NodeID // the relays of the path; none: the direct one
-	Why  string        // in words, with how long
+	Relay, Peer wire.NodeID
+	Over        bool
+	Why         string // a whole sentence
 }
 
 // PingDone answers a ping that the API asked for.

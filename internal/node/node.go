@@ -327,6 +327,8 @@ func (n *Node) act() (unsaved error) {
 				level = slog.LevelError
 			}
 			n.log.Log(context.Background(), level, out.Text)
+		case Quarantined:
+			n.log.Warn(out.Why, "relay", n.core.name(out.Relay), "peer", n.core.name(out.Peer))
 		case Switched:
 			n.log.Info("switched", "peer", out.Peer, "via", out.Via, "why", out.Reason)
 		case PathChanged:

@@ -7,6 +7,7 @@ import (
 
 	"overlayd/internal/circuit"
 	"overlayd/internal/wire"
+	"overlayd/pathselect"
 	"overlayd/probe"
 )
 
@@ -51,7 +52,10 @@ type nominee struct {
 	via   []wire.NodeID
 	price time.Duration
 	at    time.Time
+	last  bool // against a wish, or over a relay in quarantine: tried where there is nothing else
 }
+
+func inMillis(ms float64) time.Duration { return time.Duration(ms * float64(time.Millisecond)) }
 
 // priceOf is what is asked of a path before it is tried: its round-trip time, more for each relay, which spends somebody
 // else's bandwidth, and more for what is lost, roughly as pathselect does.
@@ -213,10 +217,19 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 		}
 	}
 	found = slices.DeleteFunc(found, func(n nominee) bool { return c.broken(now, p, n.via) })
+	wish := c.policyFor(p, now)
 	for i := range found {
-		found[i].price = c.appraise(now, p, &found[i])
+		n := &found[i]
+		n.price = c.appraise(now, p, n) + inMillis(wish.Toll(n.via)+pathselect.LoadCost(c.loadAlong(n.via)))
+		n.last = wish.Bars(n.via) != "" || c.suspected(now, p, n.via)
 	}
 	slices.SortFunc(found, func(a, b nominee) int {
+		if a.last != b.last {
+			if b.last {
+				return -1
+			}
+			return 1
+		}
 		if byPrice := cmp.Compare(a.price, b.price); byPrice != 0 {
 			return byPrice
 		}
@@ -227,6 +240,10 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 		count++
 	}
 	var wanted [][]wire.NodeID
+	if pinned := c.pinnedVia(p); len(pinned) > 0 && !c.broken(now, p, pinned) {
+		wanted = append(wanted, pinned)
+		count++
+	}
 	for _, disjoint := range []bool{true, false} { // first those that share no relay, then whatever is left
 		for _, n := range found {
 			if len(wanted) == count {

@@ -40,17 +40,16 @@ func (c *Core) policyFor(p *peer, now time.Time) *pathselect.Policy {
 // it or not; nil if none is pinned, or the direct one.
 func (c *Core) pinnedVia(p *peer) []wire.NodeID { return c.rules.set.Pinned(p.id) }
 
-// algorithmFor is the algorithm that users wish for a peer and a class; false: none.
-func (c *Core) algorithmFor(p *peer, class wire.TrafficClass) (string, bool) {
-	return c.rules.set.AlgorithmFor(p.id, class)
-}
-
 // policyChanged makes every selection look at the rules again, and active peers look for the circuits that they want now.
 func (c *Core) policyChanged(now time.Time) {
 	clear(c.rules.compiled)
 	for _, id := range c.order {
 		p := c.peers[id]
 		p.outdated = true
+		if c.appoint(&p.choices, p.id) {
+			c.setRates(now, p)
+			c.outdate(p)
+		}
 		if p.use.level == active {
 			p.relays.due = now
 		}

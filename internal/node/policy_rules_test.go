@@ -40,7 +40,7 @@ func TestARuleReachesThePoliciesOfItsPeers(t *testing.T) {
 	k.rule(control.RouteRequest{Kind: control.RoutePin, Peer: "node-0", Relays: control.Via{"node-1"}, By: "root", For: control.Duration(time.Hour)})
 	pinned := k.core.policyFor(k.peer(0), k.now)
 	if pinned == nil || pinned.Pin == nil || !slices.Equal(pinned.Pin.Via, k.ids(1)) ||
-		pinned.Why != "another path is pinned by root until 01:00 (rule 1)" {
+		pinned.Why != "another path is pinned (rule 1 by root, until 01:00)" {
 		t.Errorf("the policy is %+v", pinned)
 	}
 	if again := k.core.policyFor(k.peer(0), k.now.Add(time.Second)); again != pinned {
@@ -57,7 +57,7 @@ func TestARuleReachesThePoliciesOfItsPeers(t *testing.T) {
 		t.Errorf("after another rule the policy is %+v", got)
 	}
 	view := k.core.viewPathsTo(k.now, k.ids(0)[0])
-	want := control.List[string]{"pinned via node-1 by root until 01:00 (rule 1)", "never via node-2 (rule 2)", "never via node-3 (rule 3)"}
+	want := control.List[string]{"pinned via node-1 (rule 1 by root, until 01:00)", "never via node-2 (rule 2)", "never via node-3 (rule 3)"}
 	if !slices.Equal(view.Rules, want) {
 		t.Errorf("shown are %q", view.Rules)
 	}

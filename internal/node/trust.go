@@ -2,9 +2,11 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"overlayd/internal/blame"
+	"overlayd/internal/wire"
 	"overlayd/probe"
 )
 
@@ -47,14 +49,21 @@ func (c *Core) reviewTrust(now time.Time) {
 			text = fmt.Sprintf("relay %s is in quarantine on the way to %s for %v: %s",
 				relay, peer, change.Until.Sub(now).Round(time.Second), change.Why)
 		}
-		c.emit(Notice{Text: text, Bad: !change.Until.IsZero()})
-		c.emit(Quarantined{Relay: relay, Peer: peer, For: change.Until.Sub(now), Why: change.Why})
+		c.emit(Quarantined{Relay: change.Relay, Peer: change.Peer, Over: change.Until.IsZero(), Why: text})
 		for _, id := range c.order { // the word of two peers counts for all
 			p := c.peers[id]
 			p.outdated = true
 			c.touch(p)
 		}
 	}
+}
+
+// suspected reports whether a relay is in quarantine on the way to a peer.
+func (c *Core) suspected(now time.Time, p *peer, via []wire.NodeID) bool {
+	return slices.ContainsFunc(via, func(relay wire.NodeID) bool {
+		_, _, held := c.ledger.Quarantined(now, relay, p.id)
+		return held
+	})
 }
 
 // distrust is why a relay of a path is in quarantine; empty if none is.

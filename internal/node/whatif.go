@@ -53,11 +53,11 @@ func (c *Core) outlook(now time.Time, p *peer, o outage) control.Outlook {
 	var selected *pathselect.Explained
 	var left []pathselect.Explained
 	strictly := "" // why a path that would be left may not be used
-	for _, e := range p.selector.Explain() {
+	for _, e := range p.choices.list[0].selector.Explain() {
 		if p.paths[e.Path.ID] == nil || e.Path.State != pathselect.Up && e.Path.State != pathselect.Suspect {
 			continue
 		}
-		if e.Path.ID == p.route.Selected {
+		if e.Path.ID == p.route().Selected {
 			selected = &e
 		}
 		barred := wish.Bars(e.Path.Via)

@@ -52,9 +52,9 @@ func TestRulesOfAPeerBecomeItsPolicy(t *testing.T) {
 		Never: relays(salem), Avoid: relays(newton), MaxHops: 3, Strict: true,
 		Relays:  map[wire.NodeID]float64{cambridge: 20},
 		Uplinks: map[pathselect.Uplink]float64{"wwan0": 50},
-		Why:     "another path is pinned by root until 13:00 (rule 1)",
+		Why:     "another path is pinned (rule 1 by root, until 13:00)",
 		WhyNever: map[wire.NodeID]string{
-			salem: "never to be relayed through by ann (rule 2)",
+			salem: "never to be relayed through (rule 2 by ann)",
 		},
 	}
 	if diff := cmp.Diff(want, s.For(boston, noon)); diff != "" {
@@ -309,9 +309,9 @@ func TestRulesInWords(t *testing.T) {
 		rule Rule
 		want string
 	}{
-		{Rule{Kind: Pin, Relays: relays(cambridge, newton), By: "root", Expires: noon.Add(time.Hour)}, "pinned via cambridge, newton by root until 13:00 (rule 7)"},
-		{Rule{Kind: Pin, Strict: true, Expires: noon.Add(24 * time.Hour)}, "pinned to the direct path strictly until 26 Nov 12:00 (rule 7)"},
-		{Rule{Kind: Never, Relays: relays(newton), By: "ann"}, "never via newton by ann (rule 7)"},
+		{Rule{Kind: Pin, Relays: relays(cambridge, newton), By: "root", Expires: noon.Add(time.Hour)}, "pinned via cambridge, newton (rule 7 by root, until 13:00)"},
+		{Rule{Kind: Pin, Strict: true, Expires: noon.Add(24 * time.Hour)}, "pinned to the direct path strictly (rule 7, until 26 Nov 12:00)"},
+		{Rule{Kind: Never, Relays: relays(newton), By: "ann"}, "never via newton (rule 7 by ann)"},
 		{Rule{Kind: Avoid, Relays: relays(newton)}, "newton avoided (rule 7)"},
 		{Rule{Kind: Prefer, Relays: relays(newton)}, "newton preferred (rule 7)"},
 		{Rule{Kind: Cost, Relays: relays(newton), Millis: 2.5}, "newton costs 2.5 ms more (rule 7)"},

@@ -187,17 +187,17 @@ func (r *Rule) subject() subject {
 	return s
 }
 
-// said is who made the rule, for how long, and its number.
+// said is the number of the rule, who made it, and until when it holds.
 func (r *Rule) said(now time.Time) string {
 	var b strings.Builder
+	fmt.Fprintf(&b, " (rule %d", r.ID)
 	if r.By != "" {
 		b.WriteString(" by " + r.By)
 	}
 	if !r.Expires.IsZero() {
-		b.WriteString(" until " + clock(now, r.Expires))
+		b.WriteString(", until " + clock(now, r.Expires))
 	}
-	fmt.Fprintf(&b, " (rule %d)", r.ID)
-	return b.String()
+	return b.String() + ")"
 }
 
 // clock is a time to come as people on this host say it; the day is named if it is not today.
@@ -209,7 +209,7 @@ func clock(now, t time.Time) string {
 	return t.Format("2 Jan 15:04")
 }
 
-// Text is the rule in a sentence: what it says, who made it, until when, and its number.
+// Text is the rule in a sentence: what it says, its number, who made it and until when.
 func (r *Rule) Text(now time.Time, name func(wire.NodeID) string) string {
 	return r.What(name) + r.said(now)
 }

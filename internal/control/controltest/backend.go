@@ -120,7 +120,7 @@ func boston(switches int) control.PeerPaths {
 	return control.PeerPaths{
 		Peer: "boston", Addresses: addrs("10.71.0.3", "fd00:71::3"), State: control.StateUp, Selected: &relayed,
 		Reason: "direct path dead: 4 probes unanswered", Since: since, Switches: switches,
-		Rules:   control.List[string]{"cambridge preferred by root (rule 5)"},
+		Rules:   control.List[string]{"cambridge preferred (rule 5 by root)"},
 		Inbound: &control.Via{}, Standbys: control.List[control.Via]{{"newton", "cambridge"}}, Algorithm: "balanced",
 		Classes: control.List[control.ClassChoice]{{
 			Class: "critical", Algorithm: "balanced", Via: &relayed.Via, Copies: &control.Via{"newton", "cambridge"},

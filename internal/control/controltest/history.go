@@ -38,7 +38,7 @@ func events() []control.Event {
 		{Time: at(26 * time.Hour), Kind: control.EventStart, Reason: "v1"},
 		{
 			Time: at(2 * time.Hour), Kind: control.EventRule, Peer: "boston", PeerID: "03", Code: "made",
-			Reason: "cambridge preferred by root (rule 5)",
+			Reason: "cambridge preferred (rule 5 by root)",
 		},
 		{
 			Time: at(96 * time.Second), Kind: control.EventPath, Peer: "boston", PeerID: "03", From: &direct, To: &dead, Code: "dead",
