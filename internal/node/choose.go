@@ -112,8 +112,8 @@ func (c *Core) appoint(cs *choices, id wire.NodeID) (changed bool) {
 	return changed
 }
 
-// wish tells the selectors what users wish of the paths to a peer, if they do not know.
-func (c *Core) wish(now time.Time, p *peer) {
+// tellWish tells the selectors what users wish of the paths to a peer, if they do not know.
+func (c *Core) tellWish(now time.Time, p *peer) {
 	if wish := c.policyFor(p, now); wish != p.choices.wish {
 		p.choices.wish = wish
 		for _, ch := range p.choices.list {
@@ -129,7 +129,7 @@ func (c *Core) wish(now time.Time, p *peer) {
 func (c *Core) choose(now time.Time, p *peer) (any bool) {
 	if p.outdated {
 		p.outdated = false
-		c.wish(now, p)
+		c.tellWish(now, p)
 		update := pathselect.Update{Paths: c.measured(now, p), Trouble: now.Before(c.trouble.until)}
 		for _, ch := range p.choices.list {
 			c.step(ch.selector.Step(now, update))
