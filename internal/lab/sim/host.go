@@ -287,7 +287,7 @@ func (h *Host) SendSized(to *Host, class wire.TrafficClass, size int) uint64 {
 		h.step(node.Wake{Peer: to.ID})
 		r = h.table.Routes[to.ID]
 	}
-	if r == nil || r.Held {
+	if r == nil || r.Held || !h.reaches(to) {
 		return h.seq // no session yet
 	}
 	h.counters[to]++

@@ -25,6 +25,22 @@ func (h *Host) accepts(from *Host, path *fwd.Path) bool {
 	return true
 }
 
+// reaches reports whether there is a session for what is sent to another host, or one begins: without, nothing but
+// handshakes is on the wire. A handshake takes no time here, and fails while the other one would not answer it.
+func (h *Host) reaches(to *Host) bool {
+	if h.inSession(to) {
+		return true
+	}
+	if to.Core == nil || !to.partners[h] {
+		return false
+	}
+	if r := to.table.Routes[h.ID]; r == nil || r.Held {
+		return false
+	}
+	h.sessions[to] = session{mine: h.epoch, theirs: to.epoch}
+	return true
+}
+
 func (h *Host) inSession(other *Host) bool {
 	_, ok := h.sessions[other]
 	return ok
