@@ -35,6 +35,7 @@ func TestBadUseSaysWhatIsWrong(t *testing.T) {
 		{[]string{"run", "--keep", "--repeat", "2", bad}, "--keep waits"},
 		{[]string{"sim"}, "requires at least 1 arg"},
 		{[]string{"sim", "-o", "xml", bad}, "-o is table or json"},
+		{[]string{"sim", "--real", "0", bad}, "--real is at least 1"},
 		{[]string{"sim", bad}, `bad.yaml: line 3: a site has no key "colour"`},
 		{[]string{"bench", "--rounds", "0"}, "--rounds is at least 1"},
 	} {

@@ -17,6 +17,7 @@ var errLeftOut = errors.New("nothing failed, but not all of it was simulated")
 
 func newSim() *cobra.Command {
 	var o virtual.Options
+	var a against
 	var seed uint64
 	var format string
 	cmd := &cobra.Command{
@@ -25,15 +26,21 @@ func newSim() *cobra.Command {
 		Long: `Run scenarios, one after another, in simulation: what decides in the daemon runs as it is, on a virtual
 clock and an emulated network. It needs no root, and the same seed gives the same run. It prints a time line
 of what happened and a table of what was expected. The exit status is 0 if all of it came about, 1 if
-something did not, and 2 if nothing failed but a simulation cannot tell of all of it: the table says of what.`,
+something did not, and 2 if nothing failed but a simulation cannot tell of all of it: the table says of what.
+With --against-real each scenario is also run with real daemons, as overlaylab run does, and what came of
+it is compared.`,
 		Example: `  overlaylab sim scripts/scenarios/boston.yaml
-  overlaylab sim --repeat 200 scripts/scenarios/boston.yaml`,
+  overlaylab sim --repeat 200 scripts/scenarios/boston.yaml
+  sudo overlaylab sim --against-real --short scripts/scenarios/boston.yaml`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			if cmd.Flags().Changed("seed") {
 				o.Seed = &seed
 			}
-			return simulateFiles(cmd, files, o, format)
+			if a.repeat < 1 {
+				return errors.New("--real is at least 1")
+			}
+			return simulateFiles(cmd, files, o, a, format)
 		},
 	}
 	f := cmd.Flags()
@@ -41,12 +48,15 @@ something did not, and 2 if nothing failed but a simulation cannot tell of all o
 	f.Uint64Var(&seed, "seed", 0, "use this seed instead of the scenario's")
 	f.BoolVar(&o.Short, "short", false, "run the short form")
 	f.BoolVarP(&o.Verbose, "verbose", "v", false, "tell of every path change")
+	f.BoolVar(&a.real, "against-real", false, "compare with real daemons; needs root")
+	f.IntVar(&a.repeat, "real", 3, "with --against-real, run real daemons `N` times")
+	f.StringVar(&a.bin, "bin", besideUs(), "with --against-real, directory of overlayd and overlayctl")
 	addFormat(cmd, &format)
 	return cmd
 }
 
 // simulateFiles runs the scenarios in files. All are read before the first is run.
-func simulateFiles(cmd *cobra.Command, files []string, o virtual.Options, format string) error {
+func simulateFiles(cmd *cobra.Command, files []string, o virtual.Options, a against, format string) error {
 	if err := checkFormat(format); err != nil {
 		return err
 	}
@@ -55,6 +65,9 @@ func simulateFiles(cmd *cobra.Command, files []string, o virtual.Options, format
 		return err
 	}
 	out := cmd.OutOrStdout()
+	if a.real {
+		return a.compareAll(cmd.Context(), all, o, out, format)
+	}
 	if format == formatTable {
 		o.Out = out
 	}

@@ -65,19 +65,28 @@ func (e Evidence) Flows() []Flow {
 	for _, spec := range e.Scenario.Traffic {
 		for _, d := range spec.Flow.Directions() {
 			if s, there := e.Series[d]; there {
-				all = append(all, summarize(d, s, e.Scenario.Duration))
+				all = append(all, e.summarize(d, s))
 			}
 		}
 	}
 	return all
 }
 
-func summarize(d scenario.Pair, s meter.Series, end time.Duration) Flow {
-	sent, lost := s.Loss(0, end)
-	delays := s.Delays(0, end)
+// finalPath is the path in use at the end; empty if nothing is known of it.
+func (e Evidence) finalPath(d scenario.Pair) string {
+	if s, known := e.History.At(d, e.Scenario.Duration); known {
+		return s.String()
+	}
+	return ""
+}
+
+// summarize says what became of the packets of one direction.
+func (e Evidence) summarize(d scenario.Pair, s meter.Series) Flow {
+	sent, lost := s.Loss(0, e.Scenario.Duration)
+	delays := s.Delays(0, e.Scenario.Duration)
 	return Flow{
 		Flow: d.String(), Sent: sent, Lost: lost, Duplicates: s.Duplicates, Reordered: s.Reordered,
-		Median: meter.Quantile(delays, 0.5), P95: meter.Quantile(delays, 0.95),
+		Median: meter.Quantile(delays, 0.5), P95: meter.Quantile(delays, 0.95), Path: e.finalPath(d),
 	}
 }
 

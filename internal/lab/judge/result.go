@@ -36,6 +36,7 @@ type Flow struct {
 	Reordered  int           `json:"reordered"`
 	Median     time.Duration `json:"delay_median_ns"` // one way
 	P95        time.Duration `json:"delay_p95_ns"`
+	Path       string        `json:"path"` // at the end; empty: unknown
 }
 
 // Accuracy is the error of the instrument, and how busy the machine was.
