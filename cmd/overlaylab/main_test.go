@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"overlayd/internal/lab"
 )
 
 func run(t *testing.T, args ...string) (string, error) {
@@ -42,6 +46,36 @@ func TestBadUseSaysWhatIsWrong(t *testing.T) {
 		if _, err := run(t, test.args...); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: got %v, want %q", test.args, err, test.want)
 		}
+	}
+}
+
+func TestASimulationSaysWhetherItFailedOrLeftSomethingOut(t *testing.T) {
+	hopeless := filepath.Join(t.TempDir(), "hopeless.yaml")
+	text := "name: hopeless\nduration: 3s\nsites: {a: {}, b: {}}\nlinks: {a -- b: {rtt: 10ms}}\n" +
+		"expect: {path: {path: a -> b, is: relayed, at: end}}\n"
+	if err := os.WriteFile(hopeless, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		file string
+		want error
+	}{
+		{"../../scripts/scenarios/boston.yaml", nil},
+		{"../../scripts/scenarios/privacy.yaml", errLeftOut},
+		{hopeless, lab.ErrFailed},
+	} {
+		for _, format := range []string{formatTable, formatJSON} {
+			out, err := run(t, "sim", "--short", "-o", format, test.file)
+			if !errors.Is(err, test.want) {
+				t.Errorf("%s: got %v, want %v", test.file, err, test.want)
+			}
+			if format == formatJSON && !json.Valid([]byte(out)) {
+				t.Errorf("%s: this is not JSON: %s", test.file, out)
+			}
+		}
+	}
+	if _, err := run(t, "sim", "--short", hopeless, "../../scripts/scenarios/privacy.yaml"); !errors.Is(err, lab.ErrFailed) {
+		t.Errorf("a failure beside what is left out: %v", err)
 	}
 }
 

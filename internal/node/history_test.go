@@ -58,7 +58,7 @@ func TestWhatTheCoreDoesIsHistory(t *testing.T) {
 			From: pathselect.Chosen{ID: 1, RTT: 40 * time.Millisecond, Loss: 0.25},
 			To:   pathselect.Chosen{ID: 2, Via: k.ids(1), RTT: 21400 * time.Microsecond},
 		}),
-		Quarantined{Peer: id, Via: k.ids(2), Why: "drops data for 10 s"},
+		Quarantined{Peer: id, Relay: k.ids(2)[0], Why: "drops data for 10 s"},
 		RuleChanged{Change: RuleMade, Text: "never via node-1 (rule 1)"},
 		Notice{Text: "not of the journal"},
 	} {

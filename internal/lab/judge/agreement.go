@@ -14,7 +14,8 @@ import (
 // happen to be sent, are in these.
 const (
 	AgreeTime  = 80 * time.Millisecond // of outages and of times until a path is taken
-	AgreeShare = 0.015                 // of all packets, of losses
+	AgreeLate  = 1.5                   // times as long until a path is taken
+	AgreeShare = 0.015                 // of losses, in parts of all packets, and of goodputs, in parts of another's
 )
 
 // Agreement compares the real runs of a scenario with its simulation.
@@ -52,10 +53,11 @@ func spread(v Verdict) Spread {
 // the same scenario, and have one run each at least.
 //
 //   - an outage: the real median is the simulated one, give or take AgreeTime
-//   - a share of lost packets: the real median is the simulated one, give or take AgreeShare
+//   - a share of lost packets, or a goodput as a share of another: likewise, give or take AgreeShare
 //   - a number of lost packets: likewise, give or take those that are sent in AgreeTime
-//   - the time until a path is taken, which has a part that is drawn at random: the real median is between the least and
-//     the most of the simulation, give or take AgreeTime
+//   - the time until a path is taken: the real median is between the least of the simulation and AgreeLate times the most,
+//     give or take AgreeTime. A part of it is drawn at random, and a better path is taken once it has been better for a
+//     time on end, which a busy machine interrupts
 //   - the path at the end, of which most runs tell, is the same
 func Compare(s *scenario.Scenario, simulated, real Report) Agreement {
 	a := Agreement{Scenario: s.Name, Agree: true}
@@ -70,7 +72,7 @@ func Compare(s *scenario.Scenario, simulated, real Report) Agreement {
 		slack := AgreeTime.Seconds()
 		switch check := x.Check.(type) {
 		case scenario.Outage:
-		case scenario.Loss:
+		case scenario.Loss, scenario.Goodput:
 			slack = AgreeShare
 		case scenario.Lost:
 			slack = float64(AgreeTime / every(s, check.Flow))
@@ -78,7 +80,7 @@ func Compare(s *scenario.Scenario, simulated, real Report) Agreement {
 			if check.Within.Bound == 0 {
 				continue // the path at the end tells as much
 			}
-			least, most = c.Simulated.Min, c.Simulated.Max
+			least, most = c.Simulated.Min, c.Simulated.Max*AgreeLate
 		default:
 			continue
 		}

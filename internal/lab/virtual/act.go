@@ -38,6 +38,8 @@ func (t *trial) act(timed scenario.Timed) error {
 	case scenario.Start:
 		names := slices.DeleteFunc(t.scenario.Nodes(a.Who.Sites), func(name string) bool { return t.byName[name].running() })
 		return t.eachOf(timed.Event, scenario.Who{Sites: names}, "start", (*node).start)
+	case scenario.TCP:
+		t.transfer(timed.Event, a)
 	case scenario.Show:
 		t.show(a.Sites)
 	default:

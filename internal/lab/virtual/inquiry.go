@@ -174,7 +174,7 @@ func (q *inquiry) connect(p scenario.Pair) {
 	arrived := make(map[scenario.Pair]time.Duration)
 	for _, d := range p.Directions() {
 		attempt := func() bool {
-			q.t.post(d, meter.MinSize, func() {
+			q.t.post(d, meter.MinSize+udpIPv4, func() {
 				if _, before := arrived[d]; !before {
 					arrived[d] = q.t.now()
 				}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"overlayd/internal/lab/judge"
 	"overlayd/internal/lab/scenario"
 	"overlayd/internal/lab/sim"
 	"overlayd/internal/lab/wan"
@@ -154,7 +153,6 @@ const leaveFor = time.Second
 // relayOf is the first relay on the path that a direction takes now.
 func (t *trial) relayOf(p scenario.Pair) (string, error) {
 	t.look()
-	var s judge.Selection
 	s, ok := t.history.At(p, t.now())
 	if !ok || len(s.Via) == 0 {
 		return "", fmt.Errorf("%v goes %v", p, s)

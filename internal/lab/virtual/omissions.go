@@ -1,6 +1,7 @@
 package virtual
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -17,9 +18,10 @@ type omissions struct {
 
 // Why something is not simulated.
 const (
-	noTransfers = "TCP transfers are not simulated"
-	noCapture   = "packets are not sealed in a simulation, so there is nothing to search"
-	noHosts     = "LANs and the hosts on them are not simulated"
+	noControl = "of TCP only CUBIC is simulated"
+	noAnswer  = "a transfer to a site behind NAT is not simulated"
+	noCapture = "packets are not sealed in a simulation, so there is nothing to search"
+	noHosts   = "LANs and the hosts on them are not simulated"
 )
 
 // omit finds what the simulation cannot do.
@@ -39,8 +41,15 @@ func omit(s *scenario.Scenario, line scenario.Timeline) omissions {
 		if who, some := whom(timed.Action); some && who.GatewayOf != "" {
 			o.events[timed.Event] = noHosts
 		}
-		if _, tcp := timed.Action.(scenario.TCP); tcp {
-			o.events[timed.Event] = noTransfers
+		if tcp, is := timed.Action.(scenario.TCP); is {
+			switch {
+			case onLAN(tcp.Flow):
+				o.events[timed.Event] = noHosts
+			case tcp.Congestion != "" && tcp.Congestion != "cubic":
+				o.events[timed.Event] = noControl
+			case tcp.Underlay && behindNAT(s, tcp.Flow.To):
+				o.events[timed.Event] = noAnswer
+			}
 		}
 	}
 	for _, x := range s.Expect {
@@ -59,7 +68,7 @@ func (o omissions) why(
 	case scenario.Capture:
 		return noCapture
 	case scenario.Goodput:
-		return noTransfers
+		return cmp.Or(o.events[c.Of], o.events[c.Against])
 	default:
 		if p, some := about(c); some && onLAN(p) {
 			return noHosts
@@ -76,6 +85,12 @@ func (o omissions) why(
 		}
 	}
 	return ""
+}
+
+func behindNAT(s *scenario.Scenario, name string) bool {
+	return slices.ContainsFunc(s.Sites, func(site scenario.Site) bool {
+		return site.Name == name && site.NAT != scenario.NoNAT
+	})
 }
 
 // lasts is how long an event bears on what comes after it.

@@ -28,21 +28,21 @@ func (t *trial) receiveAt(n *node) {
 	}
 }
 
-// post sends a packet with a UDP payload of so many bytes over the overlay, and calls arrived when, and if, it has.
-func (t *trial) post(d scenario.Pair, payload int, arrived func()) {
+// post sends an IP packet of so many bytes over the overlay, and calls arrived when, and if, it has arrived.
+func (t *trial) post(d scenario.Pair, packet int, arrived func()) {
 	from, to := t.byName[d.From].host, t.byName[d.To].host
 	if from == nil || to == nil || from.Core == nil {
 		return // no interface, or nobody has that address
 	}
-	t.underWay[flight{from, to, from.SendSized(to, wire.DefaultTraffic, sealed(payload+udpIPv4))}] = arrived
+	t.underWay[flight{from, to, from.SendSized(to, wire.DefaultTraffic, sealed(packet))}] = arrived
 }
 
 // udpIPv4 is the size of the headers of a UDP packet, in bytes.
 const udpIPv4 = 28
 
-// sealed is the size of an IP packet as WireGuard sends it: a header of 16 bytes, the packet filled up to a multiple of
-// 16, a tag of 16.
-func sealed(packet int) int { return 32 + (packet+15)/16*16 }
+// sealed is the size of an IP packet as WireGuard sends it: a header of 16 bytes, the packet filled up to a multiple of 16
+// if the MTU allows, a tag of 16.
+func sealed(packet int) int { return 32 + max(packet, min((packet+15)/16*16, overlayMTU)) }
 
 // startTraffic starts every flow of the scenario.
 func (t *trial) startTraffic() error {
@@ -75,7 +75,7 @@ func (t *trial) stream(d scenario.Pair, every time.Duration, size int, r *meter.
 		sent := number
 		number++
 		r.Sent(sent, t.clock().UnixNano())
-		t.post(d, size, func() { r.Arrived(uint64(sent), t.clock().UnixNano()) })
+		t.post(d, size+udpIPv4, func() { r.Arrived(uint64(sent), t.clock().UnixNano()) })
 		return true
 	}
 	if send() {
