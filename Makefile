@@ -49,6 +49,10 @@ fuzz: ## every fuzz target for FUZZTIME=10s
 sim: ## the simulated networks, of up to 1,000 nodes, and pairs, and what they show
 	OVERLAYD_SIM_NODES=1000 OVERLAYD_SIM_HOURS=24 GOGC=400 $(GO) test -count=1 -v -timeout 20m ./internal/lab/sim ./internal/lab/pair
 
+.PHONY: simulate
+simulate: build ## the scenarios in simulation, from many seeds; needs no root
+	bin/overlaylab sim --short --repeat 20 scripts/scenarios/*.yaml || [ $$? = 2 ] # 2: not all of it can be simulated
+
 .PHONY: scale
 scale: ## what a node costs in networks of 10 to 1,000: the table of docs/scale.md
 	OVERLAYD_SIM_SCALE=1 GOGC=400 $(GO) test -count=1 -v -timeout 20m -run '^TestScale$$' ./internal/lab/sim

@@ -67,10 +67,22 @@ func value(t testing.TB, r judge.Report, name string) float64 {
 }
 
 func TestEqualSeedsGiveEqualRuns(t *testing.T) {
-	s := parse(t, triangle+`
-events: {cut: {at: 3s..5s, cut: belmont -- boston}}
+	fifty, err := scenario.Load("../../../scripts/scenarios/fifty.yaml", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("a crowd that changes", func(t *testing.T) { equalSeedsGiveEqualRuns(t, fifty) })
+	t.Run("a cut under load", func(t *testing.T) {
+		equalSeedsGiveEqualRuns(t, parse(t, triangle+`
+events:
+  fill: {at: 1s, tcp: belmont -> boston, bytes: 4MB}
+  cut: {at: 1500ms..3s, cut: belmont -- boston}
 expect: {outage: {outage: belmont -- boston, from: cut, below: 200ms}}
-`)
+`))
+	})
+}
+
+func equalSeedsGiveEqualRuns(t *testing.T, s *scenario.Scenario) {
 	tell := func(seed uint64) string {
 		r, err := Run(t.Context(), s, Options{Seed: &seed, Out: io.Discard})
 		if err != nil {
