@@ -125,10 +125,13 @@ func agree(t *testing.T, s *scenario.Scenario, real judge.Report, bin string) {
 	}
 	var out bytes.Buffer
 	a.Print(&out)
-	if !a.Agree {
-		t.Errorf("the simulation and the real runs differ:\n%s", &out)
-	} else {
+	switch {
+	case a.Agree:
 		t.Logf("\n%s", &out)
+	case a.Busy():
+		t.Logf("the simulation and the real runs differ, but the machine was too busy to tell:\n%s", &out)
+	default:
+		t.Errorf("the simulation and the real runs differ:\n%s", &out)
 	}
 }
 

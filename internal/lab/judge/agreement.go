@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"overlayd/internal/lab/meter"
 	"overlayd/internal/lab/scenario"
 )
 
@@ -22,8 +23,15 @@ const (
 type Agreement struct {
 	Scenario string       `json:"scenario"`
 	Rows     []Comparison `json:"rows"`
+	Waiting  float64      `json:"cpu_waiting"` // share of the time of the real runs in which some task waited for a CPU
 	Agree    bool         `json:"agree"`
 }
+
+// Busy reports whether the machine was so busy during the real runs that a difference need not be one: a daemon that waits
+// for a CPU answers late, and late answers are what it decides by.
+func (a Agreement) Busy() bool { return a.Waiting > busyShare }
+
+const busyShare = 0.3
 
 // Comparison is one quantity in both.
 type Comparison struct {
@@ -61,6 +69,12 @@ func spread(v Verdict) Spread {
 //   - the path at the end, of which most runs tell, is the same
 func Compare(s *scenario.Scenario, simulated, real Report) Agreement {
 	a := Agreement{Scenario: s.Name, Agree: true}
+	var waits []float64
+	for _, result := range real.Results {
+		waits = append(waits, result.Accuracy.Waiting)
+	}
+	slices.Sort(waits)
+	a.Waiting = meter.Quantile(waits, 0.5)
 	add := func(c Comparison) {
 		a.Rows = append(a.Rows, c)
 		a.Agree = a.Agree && c.Agree
@@ -137,6 +151,7 @@ func (a Agreement) Print(out io.Writer) {
 		})
 	}
 	PrintTable(out, headers, rows)
+	fmt.Fprintf(out, "while the daemons ran, some task waited for a CPU %.0f%% of the time\n", a.Waiting*100)
 	fmt.Fprintf(out, "%s: %s\n\n", a.Scenario, agreed(a.Agree))
 }
 

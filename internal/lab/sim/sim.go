@@ -5,7 +5,7 @@
 //	    └── Publish: fwd.Table ──▶ Host: routes data, switches labels as package tunnel does
 //
 // Hosts do what package tunnel does in production, without WireGuard: data is a numbered packet, and what arrives twice
-// is delivered once.
+// is delivered once. The underlay is one of links alone, or an Underlay: the model that real runs use, with queues.
 package sim
 
 import (
