@@ -150,7 +150,7 @@ func TestTheJournalKeepsDeathsAndReturnsOfPathsInUse(t *testing.T) {
 		}
 	}
 	q := quiet.sorted()[0]
-	quiet.route.Selected = q.id
+	quiet.choices.list[0].route.Selected = q.id
 	if got := k.core.changed(quiet, q, probe.Changed{Path: q.id, From: probe.Up, To: probe.Dead}); !got.Notable {
 		t.Error("the death of a selected path is not kept, since nothing flowed")
 	}

@@ -11,6 +11,7 @@ import (
 	"overlayd/internal/member"
 	"overlayd/internal/policy"
 	"overlayd/internal/wire"
+	"overlayd/pathselect"
 )
 
 // rule makes rules as the API does.
@@ -160,14 +161,34 @@ func TestARuleOutlivesTheMembershipOfTheNodesThatItNames(t *testing.T) {
 	}
 }
 
-func TestTheAlgorithmThatUsersWishForIsFound(t *testing.T) {
-	k := newCrowd(t, 2, CoreConfig{}, nil)
-	k.rule(control.RouteRequest{Kind: control.RouteAlgorithm, Algorithm: "balanced", Peer: "node-1", Class: "bulk"})
-	if got, wished := k.core.algorithmFor(k.peer(1), wire.Bulk); !wished || got != "balanced" {
-		t.Errorf("for bulk traffic %q, %v", got, wished)
+func TestTheAlgorithmThatUsersWishForChoosesFromThenOn(t *testing.T) {
+	k := newCrowd(t, 2, CoreConfig{Algorithms: map[wire.TrafficClass]pathselect.Algorithm{
+		wire.Critical: pathselect.Loss(),
+	}}, nil)
+	using := func(peer int, class wire.TrafficClass) string { return k.peer(peer).choices.of(class).using.Name() }
+	for class, want := range map[wire.TrafficClass]string{
+		wire.DefaultTraffic: "balanced", wire.Bulk: "balanced", wire.Critical: "loss",
+	} {
+		if got := using(1, class); got != want {
+			t.Errorf("configured for %v: %s, want %s", class, got, want)
+		}
 	}
-	if got, wished := k.core.algorithmFor(k.peer(1), wire.DefaultTraffic); wished {
-		t.Errorf("for other traffic %q", got)
+	k.rule(control.RouteRequest{Kind: control.RouteAlgorithm, Algorithm: "throughput", Peer: "node-1", Class: "bulk"})
+	k.rule(control.RouteRequest{Kind: control.RouteAlgorithm, Algorithm: "latency", Peer: "node-1"})
+	for class, want := range map[wire.TrafficClass]string{
+		wire.DefaultTraffic: "latency", wire.Bulk: "throughput", wire.Critical: "latency", wire.Interactive: "latency",
+	} {
+		if got := using(1, class); got != want {
+			t.Errorf("wished for %v: %s, want %s", class, got, want)
+		}
+	}
+	if got := using(0, wire.Bulk); got != "balanced" {
+		t.Errorf("for another peer %s", got)
+	}
+	_, err := k.core.removeRules(k.now, nil, true)
+	check(t, err)
+	if got := using(1, wire.Bulk) + using(1, wire.DefaultTraffic); got != "balancedbalanced" {
+		t.Errorf("afterwards %s", got)
 	}
 }
 

@@ -59,7 +59,7 @@ func (k *crowd) ways(i int, list ...way) {
 	p.outdated = true
 	k.core.touch(p)
 	k.core.settle(k.now)
-	if len(list) > 0 && p.route.Selected == 0 {
+	if len(list) > 0 && p.route().Selected == 0 {
 		k.Fatalf("no path to node-%d was selected", i)
 	}
 }
@@ -147,9 +147,9 @@ func TestWhatIfChangesNothing(t *testing.T) {
 	k := newCrowd(t, 2, CoreConfig{}, nil)
 	k.ways(0, way{nil, 30 * ms}, way{[]int{1}, 40 * ms})
 	k.core.Drain(nil)
-	before := k.peer(0).route
+	before := *k.peer(0).route()
 	k.expect("a cut", control.WhatIfQuery{Cut: [2]string{"self", "node-0"}}, "node-0 moves node-1", "node-1 dead")
-	after := k.peer(0).route
+	after := *k.peer(0).route()
 	if out := k.core.Drain(nil); len(out) != 0 || !before.Equal(&after) {
 		t.Errorf("the core does %v", out)
 	}
