@@ -31,7 +31,7 @@ type Agreement struct {
 // for a CPU answers late, and late answers are what it decides by.
 func (a Agreement) Busy() bool { return a.Waiting > busyShare }
 
-const busyShare = 0.3
+const busyShare = 0.5
 
 // Comparison is one quantity in both.
 type Comparison struct {
