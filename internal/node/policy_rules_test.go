@@ -130,11 +130,15 @@ func TestARuleEndsByItselfAndDoesNotComeBackWithARestart(t *testing.T) {
 	k := newCrowd(t, 2, CoreConfig{}, nil)
 	k.rule(control.RouteRequest{Kind: control.RoutePin, Peer: "node-0", For: control.Duration(time.Minute)})
 	stored := slices.Clone(k.core.rules.set.Rules())
-	k.run(time.Minute - time.Millisecond)
+	end := k.now.Add(time.Minute)
+	k.run(time.Minute - 1)
+	if due, ok := k.core.NextDeadline(); !ok || due.After(end) {
+		t.Errorf("the core wants to be ticked %v after the end of the rule", due.Sub(end))
+	}
 	if p := k.peer(0); k.core.policyFor(p, k.now) == nil {
 		t.Error("the rule ended early")
 	}
-	k.run(2 * time.Millisecond)
+	k.run(1)
 	if p := k.peer(0); k.core.policyFor(p, k.now) != nil || len(k.core.rules.set.Rules()) != 0 {
 		t.Errorf("the rule still holds: %+v", k.core.rules.set.Rules())
 	}
