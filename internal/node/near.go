@@ -35,19 +35,21 @@ func nearOf(others int) int {
 func (c *Core) reviewNear(now time.Time) {
 	reached := c.reached(now)
 	nearest := reached[:min(len(reached), nearOf(c.members.Len()-1))]
-	changed := false
+	found := false
 	for _, id := range c.order {
 		p := c.peers[id]
 		near := slices.ContainsFunc(nearest, func(n neighbor) bool { return n.id == id })
+		if near && p.sought {
+			p.sought, found = false, true
+		}
 		if near != p.near {
 			p.near = near
-			changed = changed || near
 			c.setRates(now, p)
 		}
 	}
 	e := &c.explorer
 	switch {
-	case changed:
+	case found:
 		e.nearWait = nearFirst
 		e.near = earlier(e.near, now.Add(nearFirst))
 	case now.Before(e.near):
@@ -83,7 +85,9 @@ func (c *Core) seekNear(now time.Time, reached []neighbor, bound time.Duration) 
 	strangers := slices.SortedFunc(maps.Keys(best), wire.NodeID.Compare)
 	slices.SortStableFunc(strangers, func(a, b wire.NodeID) int { return cmp.Compare(best[a], best[b]) })
 	for _, id := range strangers[:min(len(strangers), nearVisits)] {
-		c.visit(now, id)
+		if c.visit(now, id) {
+			c.peers[id].sought = true
+		}
 	}
 	c.wish(now, reached[:min(len(reached), nearAsks)], nearAsks, nearListsOld)
 }

@@ -44,6 +44,7 @@ type peer struct {
 	picked bool        // by this node, as one of its contacts
 	claims wire.NodeID // the neighbour that says that this peer opened a circuit, until a frame of its own proves it; or zero
 	near   bool        // one of the nearest
+	sought bool        // it was visited since it may be near
 	load   uint8       // as a relay, as it says: 255 is at its ceiling
 	hop    probe.Rate  // the least for its direct paths: it relays what this node sends
 	beside probe.Rate  // the least for its selected path: it stands beside a member that data flows to, or beside us
