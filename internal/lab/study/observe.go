@@ -17,14 +17,41 @@ type observations struct {
 	switches []float64   // of each direction of each pair in each of its turns
 	watched  time.Duration
 
-	sent, delivered map[pair]int
-	idle, active    traffic
-	probed          []float64 // members that a node probes at intervals
-	contacts        []float64
+	packets      packets
+	idle, active traffic
+	probed       []float64 // members that a node probes at intervals
+	contacts     []float64
 }
 
-func newObservations() observations {
-	return observations{sent: make(map[pair]int), delivered: make(map[pair]int)}
+// packets are the data of each direction since the first fault: before, a pair may not have met yet.
+type packets struct {
+	sent, delivered map[pair]int
+	last            []uint64 // number of the latest packet of each node
+	after           []uint64 // that counts no more, of each node
+}
+
+func newPackets(nodes int) packets {
+	return packets{
+		sent: make(map[pair]int), delivered: make(map[pair]int), last: make([]uint64, nodes), after: make([]uint64, nodes),
+	}
+}
+
+func (p *packets) send(d pair, seq uint64) {
+	p.sent[d]++
+	p.last[d.a] = seq
+}
+
+func (p *packets) deliver(d pair, seq uint64) {
+	if seq > p.after[d.a] {
+		p.delivered[d]++
+	}
+}
+
+// restart begins to count anew.
+func (p *packets) restart() {
+	clear(p.sent)
+	clear(p.delivered)
+	copy(p.after, p.last)
 }
 
 // look notes which paths are in use, and what they cost more than the best ones.

@@ -106,8 +106,8 @@ func (w *world) result(algorithm string) Result {
 
 // outages is for how long each direction delivered nothing: as many intervals as packets are missing.
 func (w *world) outages() (seconds []float64) {
-	for d, sent := range w.seen.sent {
-		lost := time.Duration(sent-w.seen.delivered[d]) * w.Data
+	for d, sent := range w.seen.packets.sent {
+		lost := time.Duration(sent-w.seen.packets.delivered[d]) * w.Data
 		seconds = append(seconds, lost.Seconds())
 	}
 	return seconds

@@ -1,9 +1,11 @@
 package study
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"overlayd/internal/lab/matrix"
@@ -29,7 +31,7 @@ func Run(ctx context.Context, file string, o Options) (Report, error) {
 
 // Run runs a study: each algorithm by itself, in the same network with the same seed.
 func (s *Study) Run(ctx context.Context, o Options) (Report, error) {
-	slices, err := s.matrices()
+	matrices, err := s.matrices()
 	if err != nil {
 		return Report{}, err
 	}
@@ -37,17 +39,17 @@ func (s *Study) Run(ctx context.Context, o Options) (Report, error) {
 	if o.Seed != nil {
 		seed = *o.Seed
 	}
-	pairs := s.Pairs.choose(slices[0].Len(), s.Matrix.Seed)
+	pairs := s.Pairs.choose(matrices[0].Len(), s.Matrix.Seed)
 	report := Report{
-		Study: s.Name, Description: s.Description, Nodes: slices[0].Len(), Pairs: len(pairs), Seed: seed,
-		Slices: len(slices),
+		Study: s.Name, Description: s.Description, Nodes: matrices[0].Len(), Pairs: len(pairs), Seed: seed,
+		Slices: len(matrices),
 	}
 	for _, name := range s.Algorithms {
 		algorithm, found := pathselect.Lookup(name)
 		if !found {
 			return report, fmt.Errorf("%w: there is no algorithm %q", ErrInvalid, name)
 		}
-		w := s.build(slices, algorithm, seed)
+		w := s.build(matrices, algorithm, seed)
 		w.progress = o.Progress
 		if err := w.play(ctx, turns(pairs, s.together(len(pairs)))); err != nil {
 			return report, err
@@ -83,21 +85,21 @@ type world struct {
 }
 
 // build makes the network, all of whose nodes know each other and have just started.
-func (s *Study) build(slices []*matrix.Matrix, algorithm pathselect.Algorithm, seed uint64) *world {
+func (s *Study) build(matrices []*matrix.Matrix, algorithm pathselect.Algorithm, seed uint64) *world {
 	w := &world{
-		Study: s, net: sim.New(seed), slices: slices,
-		index: make(map[wire.NodeID]int), faults: make(map[pair]sim.Link), seen: newObservations(),
+		Study: s, net: sim.New(seed), slices: matrices,
+		index: make(map[wire.NodeID]int), faults: make(map[pair]sim.Link), seen: observations{packets: newPackets(matrices[0].Len())},
 	}
 	founder := w.net.Found()
-	for i := range slices[0].Len() {
+	for i := range matrices[0].Len() {
 		h := founder.Host(fmt.Sprintf("node-%d", i+1), sim.Options{Algorithm: algorithm, Select: s.Select.config()})
 		w.index[h.ID] = i
 		w.hosts = append(w.hosts, h)
-		h.Delivered = func(from *sim.Host, _ uint64, _ time.Time) { w.seen.delivered[pair{w.index[from.ID], i}]++ }
+		h.Delivered = func(from *sim.Host, seq uint64, _ time.Time) { w.seen.packets.deliver(pair{w.index[from.ID], i}, seq) }
 	}
 	w.net.Between = w.between
 	founder.Introduce(w.hosts...)
-	for _, m := range slices {
+	for _, m := range matrices {
 		w.oracles = append(w.oracles, matrix.NewOracle(m, priceOf(algorithm)))
 	}
 	return w
@@ -144,8 +146,11 @@ func (w *world) play(ctx context.Context, turns [][]pair) error {
 		}
 	}
 	w.seen.active = w.since(before, w.net.Now()-w.begun)
-	return nil
+	return w.run(ctx, underway)
 }
+
+// underway is how long the last packets may take.
+const underway = 5 * time.Second
 
 // idleFor is how long the traffic of a network without data is measured.
 const idleFor = time.Minute
@@ -174,6 +179,10 @@ const second = time.Second
 
 // plan lets the faults happen at their times.
 func (w *world) plan() {
+	if len(w.Faults) > 0 {
+		first := slices.MinFunc(w.Faults, func(a, b Fault) int { return cmp.Compare(a.At, b.At) })
+		w.net.After(first.At, w.seen.packets.restart)
+	}
 	for i := range w.Faults {
 		f := &w.Faults[i]
 		two := f.pair()
@@ -201,10 +210,8 @@ func (w *world) take(ctx context.Context, pairs []pair, length time.Duration) er
 			if w.turn != turn || w.net.Now()-begin >= length {
 				return false
 			}
-			a.Send(b)
-			b.Send(a)
-			w.seen.sent[p]++
-			w.seen.sent[pair{p.b, p.a}]++
+			w.seen.packets.send(p, a.Send(b))
+			w.seen.packets.send(pair{p.b, p.a}, b.Send(a))
 			return true
 		}
 		w.net.After(time.Duration(i)*w.Data/time.Duration(len(pairs)), func() {
