@@ -112,7 +112,7 @@ func compareBool(a, b bool) int {
 const (
 	perRelay    = 2.0 // ms
 	loadedWait  = 2.0 // ms that a packet waits at a relay of which half is in use
-	fullestLoad = 0.99
+	fullestLoad = 0.95
 )
 
 // LoadCost is what the load of the busiest relay of a path costs in ms. It grows as the waiting time of an M/M/1 queue

@@ -17,6 +17,7 @@ type claim struct {
 type edge struct {
 	since, at time.Time // zero: there is nothing to compare yet
 	gain      float64   // part of the selected path's cost, smoothed exponentially
+	patience  float64   // drawn at random: how much longer than others this node waits where relays are loaded
 }
 
 // edgeMemory is the time constant of an edge.
@@ -35,7 +36,7 @@ func (s *Selector) weigh() {
 		}
 		gain := 1 - c.cost/selected.cost
 		if c.edge.since.IsZero() {
-			c.edge = edge{since: s.now, at: s.now, gain: min(gain, 0)}
+			c.edge = edge{since: s.now, at: s.now, gain: min(gain, 0), patience: loadPatience * s.rng.Float64()}
 			continue
 		}
 		weight := 1 - math.Exp(-float64(s.now.Sub(c.edge.at))/float64(edgeMemory))
@@ -74,20 +75,34 @@ func (s *Selector) before(a, b *candidate) bool {
 	return a.cost < b.cost
 }
 
-// claimOf begins a claim. Where only the load of relays speaks for a path, many nodes see the same at the same time: so
-// each of them waits for another time, of which the longest is ten times the shortest, and looks again.
+// claimOf begins a claim. Where relays are loaded, many nodes see the same at the same time, and what is better for one of
+// them is not if all go there: so each of them waits for another time, of which the longest is some ten times the
+// shortest, and looks again.
 func (s *Selector) claimOf(c, selected *candidate) claim {
-	long := s.cfg.HoldMax
-	if s.lighter(c, selected) {
-		long = loadHold * s.cfg.HoldMax
+	hold, loss := s.cfg.HoldMax, s.cfg.LossMax
+	if max(c.Load, selected.Load) > loadNothing {
+		hold *= loadHold
+		if s.lighter(c, selected) && s.current.Reason.Code == Lighter && s.now.Sub(s.current.Since) < loadRest {
+			hold *= loadAgain
+		}
+	}
+	if selected.Load > loadFull {
+		loss *= loadHold
 	}
 	return claim{
 		since: s.now, samples: c.Samples,
-		hold: s.between(s.cfg.HoldMin, long), lossFor: s.between(s.cfg.LossMin, s.cfg.LossMax),
+		hold: s.between(s.cfg.HoldMin, hold), lossFor: s.between(s.cfg.LossMin, loss),
 	}
 }
 
-const loadHold = 10
+const (
+	loadHold     = 10
+	loadAgain    = 4           // the same where the last move was for load as well,
+	loadRest     = time.Minute // and not long ago
+	loadPatience = 4
+	loadFull     = 0.8 // of what a relay can carry, above which it may lose some
+	loadNothing  = 0.1 // of what relays carry, below which it does not matter who goes where
+)
 
 // lighter reports whether a path is better for the load of its relays only.
 func (s *Selector) lighter(c, selected *candidate) bool {
@@ -119,7 +134,11 @@ func (s *Selector) edged(c, selected *candidate) bool {
 		c.Samples < s.cfg.MinSamples || c.damp.left(s.now, &s.cfg) > 0 || s.lighter(c, selected) && c.Load > selected.Load/2 {
 		return false
 	}
-	return s.now.Sub(c.edge.since) >= s.cfg.SlowAfter && c.edge.gain >= s.cfg.SlowMargin &&
+	after := s.cfg.SlowAfter
+	if max(c.Load, selected.Load) > loadNothing {
+		after += time.Duration(c.edge.patience * float64(after))
+	}
+	return s.now.Sub(c.edge.since) >= after && c.edge.gain >= s.cfg.SlowMargin &&
 		c.edge.gain*selected.cost >= millis(s.cfg.SlowGain) && c.cost < selected.cost
 }
 

@@ -156,15 +156,19 @@ func (s *Selector) apart(selected *candidate) wire.PathID {
 	return best.ID
 }
 
+// copyLoad is the load of a relay from which on nothing is sent over it twice.
+const copyLoad = 0.5
+
 // staying orders by what is ready: the paths that stand by are measured often, and the one in use need not change.
 func (s *Selector) staying(a, b *candidate) int {
 	idle := func(c *candidate) bool { return !slices.Contains(s.current.Standbys, c.ID) }
 	return cmp.Or(compareBool(idle(a), idle(b)), compareBool(a.ID != s.current.Apart, b.ID != s.current.Apart))
 }
 
-// copyable reports whether a path may carry copies of what is sent on the selected one: a wish binds copies too.
+// copyable reports whether a path may carry copies of what is sent on the selected one: a wish binds copies too, and where
+// a relay is loaded they would make trouble worse.
 func (s *Selector) copyable(c, selected *candidate) bool {
-	return c != selected && c.State == Up && !c.hard && (c.bar == "" || selected.bar != "")
+	return c != selected && c.State == Up && !c.hard && c.Load < copyLoad && (c.bar == "" || selected.bar != "")
 }
 
 // copies are the paths that carry copies for each class of traffic.

@@ -31,6 +31,7 @@ const (
 	auditTrial   = 20 * time.Second // an audit that is younger serves for a trial
 	auditLeft    = time.Minute      // how long a path that was left is audited at most: so long it takes to tell 5% from chance
 	auditLeast   = 5 * time.Second  // and at least, if it fares as probes do
+	auditLoad    = 0.5              // of a relay, from which on copies do more harm than good
 	auditExcess  = 0.01             // of data lost beyond what is lost of probes, that is worth to look at longer
 
 	auditRate  = 32 << 10 // bytes a second of such copies
@@ -100,7 +101,7 @@ func (c *Core) auditGoesOn(now time.Time, p *peer) bool {
 
 // auditable reports whether copies on a path would tell something.
 func (c *Core) auditable(now time.Time, p *peer, q *path) bool {
-	return q.id != p.route().Selected && p.state(q.id) == probe.Up && c.distrust(now, p, q) == ""
+	return q.id != p.route().Selected && p.state(q.id) == probe.Up && c.loadAlong(q.via) < auditLoad && c.distrust(now, p, q) == ""
 }
 
 // slower reports whether copies on a path arrive after what they are copies of, so that they bring nothing out of order.

@@ -233,7 +233,7 @@ func (c *Core) ping(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 		c.sendOn(p, on, wire.KindPong, answer.Append(nil))
 		return
 	}
-	p.load = m.Load
+	p.told(now, m.Load)
 	c.theirActivity(now, p, m.Active)
 	c.theirKnowledge(now, p, m.Known)
 	c.step(p.prober.Step(now, probe.PingReceived{On: on.id, Ping: m, At: in.At, Observed: observed}))
@@ -252,7 +252,7 @@ func (c *Core) pong(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 		c.pinged(p, on, m, in.At)
 		return
 	}
-	p.load = m.Load
+	p.told(now, m.Load)
 	c.theirActivity(now, p, m.Active)
 	c.theirKnowledge(now, p, m.Known)
 	c.step(p.prober.Step(now, probe.PongReceived{On: on.id, Pong: m, At: in.At}))

@@ -16,6 +16,9 @@ type burden struct {
 	at   time.Time
 	rate float64 // bytes a second, smoothed
 	full bool
+
+	refused   uint64    // by the ceiling, when the counters were last looked at
+	refusedAt time.Time // when that had grown
 }
 
 const (
@@ -25,14 +28,19 @@ const (
 	// uncappedRate is what a relay without a ceiling is taken to be able to relay, in bytes a second: a gigabit a second.
 	uncappedRate = 125e6
 
+	refusedFor = 3 * time.Second // how long a relay calls itself full after its ceiling cost a packet
+
 	fullAt, roomAt = 0.95, 0.85 // of the capacity: new circuits are refused, and taken again
 )
 
 // publishedLoad is the load of this node as a relay, as it is told to others: 255 is at the ceiling.
 func (c *Core) publishedLoad(now time.Time) uint8 {
 	part := c.loadNow(now)
-	if c.cfg.Relay == member.RelayAlways {
+	switch {
+	case c.cfg.Relay == member.RelayAlways:
 		return 0 // its owner wants to be chosen freely
+	case now.Sub(c.burden.refusedAt) < refusedFor:
+		return 255 // what is lost for the ceiling must not be taken for malice
 	}
 	return uint8(math.Round(255 * min(part, 1)))
 }
@@ -53,6 +61,9 @@ func (c *Core) loadNow(now time.Time) float64 {
 		bytes += n - r.loaded
 		r.loaded = n
 	}
+	if n := c.ceiling.Refused(); n != c.burden.refused {
+		c.burden.refused, c.burden.refusedAt = n, now
+	}
 	weight := 1 - math.Exp(-float64(span)/float64(loadMemory))
 	c.burden.rate += weight * (float64(bytes)/span.Seconds() - c.burden.rate)
 	c.burden.at = now
@@ -62,6 +73,24 @@ func (c *Core) loadNow(now time.Time) float64 {
 		c.step(c.circuits.Step(now, circuit.Admit{Circuits: !full}))
 	}
 	return part
+}
+
+// told takes what a peer says of its load.
+func (p *peer) told(now time.Time, load uint8) {
+	p.load = load
+	if float64(load) >= 255*excusedLoad {
+		p.fullAt = now
+	}
+}
+
+// excused reports whether a relay was full not long ago, as it says.
+func (c *Core) excused(now time.Time, via []wire.NodeID) bool {
+	for _, id := range via {
+		if p := c.peers[id]; p != nil && !p.fullAt.IsZero() && now.Sub(p.fullAt) < excusedFor {
+			return true
+		}
+	}
+	return false
 }
 
 // loadAlong is the load of the busiest of some relays, as far as they have told, 0 to 1.

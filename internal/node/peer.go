@@ -46,6 +46,7 @@ type peer struct {
 	near   bool        // one of the nearest
 	sought bool        // it was visited since it may be near
 	load   uint8       // as a relay, as it says: 255 is at its ceiling
+	fullAt time.Time   // when it last said that it was
 	hop    probe.Rate  // the least for its direct paths: it relays what this node sends
 	beside probe.Rate  // the least for its selected path: it stands beside a member that data flows to, or beside us
 	frames bucket      // that it may send

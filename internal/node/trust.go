@@ -13,14 +13,26 @@ import (
 // judgeEvery is how often the evidence of one path is looked at.
 const judgeEvery = 200 * time.Millisecond
 
+// A relay that says that it is full may lose data without being blamed, for as long as the evidence may be old: at its
+// ceiling it drops what is large sooner than what is small. Who says so without need is not blamed either, but nobody
+// likes to go there.
+const (
+	excusedLoad = 0.9
+	excusedFor  = 30 * time.Second
+)
+
 // judge hands what was found of the data on a relayed path to the ledger.
 func (c *Core) judge(now time.Time, p *peer, q *path, d *probe.Data) {
 	if q.direct() || d.Verdict == probe.Undecided || now.Sub(q.judged) < judgeEvery {
 		return
 	}
 	q.judged = now
+	finding := findingOf(d.Verdict)
+	if finding == blame.Dropped && c.excused(now, q.via) {
+		finding = blame.Nothing
+	}
 	c.step(c.ledger.Step(now, blame.Evidence{
-		Peer: p.id, Path: q.id, Relays: q.via, Finding: findingOf(d.Verdict), At: d.At, Why: d.String(),
+		Peer: p.id, Path: q.id, Relays: q.via, Finding: finding, At: d.At, Why: d.String(),
 	}))
 	c.reviewTrust(now)
 }
