@@ -4,7 +4,7 @@ import "fmt"
 
 var codeNames = [...]string{
 	NoPath: "no-path", First: "first", Died: "died", Removed: "removed", Faster: "faster", Cleaner: "cleaner",
-	AsGood: "as-good", NothingElse: "nothing-else",
+	AsGood: "as-good", NothingElse: "nothing-else", Barred: "barred", Lighter: "lighter", Cheaper: "cheaper", CutOff: "cut-off",
 }
 
 // String is the code as programs read it.

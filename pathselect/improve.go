@@ -79,11 +79,11 @@ func (s *Selector) before(a, b *candidate) bool {
 // them is not if all go there: so each of them waits for another time, of which the longest is some ten times the
 // shortest, and looks again.
 func (s *Selector) claimOf(c, selected *candidate) claim {
-	hold, loss := s.cfg.HoldMax, s.cfg.LossMax
+	least, hold, loss := s.cfg.HoldMin, s.cfg.HoldMax, s.cfg.LossMax
 	if max(c.Load, selected.Load) > loadNothing {
 		hold *= loadHold
-		if s.lighter(c, selected) && s.current.Reason.Code == Lighter && s.now.Sub(s.current.Since) < loadRest {
-			hold *= loadAgain
+		if s.lighter(c, selected) && s.current.Reason.Code == Lighter && s.now.Sub(s.current.Since) < 2*loadRest {
+			least, hold = loadRest/2, 2*loadRest
 		}
 	}
 	if selected.Load > loadFull {
@@ -91,14 +91,13 @@ func (s *Selector) claimOf(c, selected *candidate) claim {
 	}
 	return claim{
 		since: s.now, samples: c.Samples,
-		hold: s.between(s.cfg.HoldMin, hold), lossFor: s.between(s.cfg.LossMin, loss),
+		hold: s.between(least, hold), lossFor: s.between(s.cfg.LossMin, loss),
 	}
 }
 
 const (
 	loadHold     = 10
-	loadAgain    = 4           // the same where the last move was for load as well,
-	loadRest     = time.Minute // and not long ago
+	loadRest     = time.Minute // between two moves for load alone, about
 	loadPatience = 4
 	loadFull     = 0.8 // of what a relay can carry, above which it may lose some
 	loadNothing  = 0.1 // of what relays carry, below which it does not matter who goes where

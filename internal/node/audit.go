@@ -40,16 +40,20 @@ const (
 
 // reviewAudit begins and ends audits.
 func (c *Core) reviewAudit(now time.Time, p *peer) {
-	next := audit{}
-	if p.use.level == active && now.Sub(p.use.ours) < 2*checkRate {
-		next = c.nextAudit(now, p)
+	flows := p.use.level == active && now.Sub(p.use.ours) < 2*checkRate
+	next := p.audit
+	if !flows || !c.auditGoesOn(now, p) {
+		if q := p.paths[p.audit.path]; q != nil {
+			q.audited = now
+			q.auditGap = min(max(2*q.auditGap, auditAgain), auditMost)
+		}
+		next = audit{}
+		if flows {
+			next = c.nextAudit(now, p)
+		}
 	}
 	if next == p.audit {
 		return
-	}
-	if q := p.paths[p.audit.path]; q != nil && next.path != q.id {
-		q.audited = now
-		q.auditGap = min(max(2*q.auditGap, auditAgain), auditMost)
 	}
 	p.audit = next
 	c.setRates(now, p)
@@ -57,11 +61,8 @@ func (c *Core) reviewAudit(now time.Time, p *peer) {
 	c.touch(p)
 }
 
-// nextAudit is the audit that there should be now.
+// nextAudit is the audit that should begin now, if any.
 func (c *Core) nextAudit(now time.Time, p *peer) audit {
-	if c.auditGoesOn(now, p) {
-		return p.audit
-	}
 	begin := func(q *path, d time.Duration) audit {
 		return audit{path: q.id, until: now.Add(d), from: q.fwd.Counters.TxPackets.Load()}
 	}

@@ -162,6 +162,7 @@ func (c *Core) selected(now time.Time, p *peer, ch *choice, sel pathselect.Selec
 	}
 	if before != sel.Selected && sel.Reason.Code == pathselect.Cleaner {
 		p.leftForLoss(now, before)
+		p.relays.due = now
 	}
 	if q := p.paths[sel.Selected]; q != nil && before != sel.Selected {
 		class := wire.DefaultTraffic

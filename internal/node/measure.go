@@ -226,6 +226,9 @@ func (c *Core) checkUse(now time.Time, p *peer) {
 	if packets > 0 && bytes > packets*keepaliveLen {
 		p.use.ours = now
 	}
+	if p.use.level == active && p.relays.due.After(now.Add(searchEvery)) && c.desperate(now, p) {
+		p.relays.due = now
+	}
 	c.setLevel(now, p)
 }
 

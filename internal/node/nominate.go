@@ -21,8 +21,9 @@ const (
 	listRounds     = 2                      // in which lists alone are to yield relays, where a path is up
 	firstBackoff   = time.Second
 	lastBackoff    = time.Minute
-	samplesEnough  = 3               // of a circuit, to know better than hearsay
-	openBonus      = 20              // what is open is worth more, by this part of its price
+	samplesEnough  = 3  // of a circuit, to know better than hearsay
+	openBonus      = 20 // what is open is worth more, by this part of its price
+	leakyLoss      = 0.1
 	measuredFor    = 2 * time.Minute // how long what was measured of a circuit counts more than hearsay
 )
 
@@ -153,7 +154,7 @@ func (c *Core) nominate(now time.Time, p *peer) {
 	c.explore(now, p)
 	n.due = now.Add(min(firstRound<<min(n.rounds, 8), nominateEvery))
 	n.rounds++
-	if speaking == nil {
+	if speaking == nil || c.desperate(now, p) {
 		n.due = now.Add(searchEvery)
 	}
 	for _, via := range n.wanted {
@@ -221,7 +222,7 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 	for i := range found {
 		n := &found[i]
 		n.price = c.appraise(now, p, n) + inMillis(wish.Toll(n.via)+pathselect.LoadCost(c.loadAlong(n.via)))
-		n.last = wish.Bars(n.via) != "" || c.suspected(now, p, n.via)
+		n.last = wish.Bars(n.via) != "" || c.suspected(now, p, n.via) || c.leaky(now, p, n.via)
 	}
 	slices.SortFunc(found, func(a, b nominee) int {
 		if a.last != b.last {
@@ -278,6 +279,23 @@ func (c *Core) appraise(now time.Time, p *peer, n *nominee) time.Duration {
 		price -= price / openBonus
 	}
 	return price
+}
+
+// desperate reports whether what is sent to a peer takes a path that loses much, or that nobody wants.
+func (c *Core) desperate(now time.Time, p *peer) bool {
+	q := p.paths[p.route().Selected]
+	return q != nil && !q.direct() && (c.leaky(now, p, q.via) || c.suspected(now, p, q.via))
+}
+
+// leaky reports whether a circuit loses so much that others should get their turn: of data too, of which hearsay tells
+// nothing.
+func (c *Core) leaky(now time.Time, p *peer, via []wire.NodeID) bool {
+	q := p.byVia(via)
+	if q == nil {
+		return false
+	}
+	m, ok := p.prober.Measure(q.id, now)
+	return ok && m.LossOutLow >= leakyLoss
 }
 
 // broken reports whether these relays were tried and do not work at present, so that others get their turn.

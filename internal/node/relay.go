@@ -54,6 +54,9 @@ func (c *Core) circuitOpened(now time.Time, out circuit.Opened) {
 		return
 	}
 	if _, circuits := p.count(); circuits >= maxCircuits && !c.dropWorstCircuit(now, p) {
+		if out.Initiator {
+			p.relays.failed(now, out.Via)
+		}
 		c.step(c.circuits.Step(now, circuit.Close{ID: out.ID}))
 		return
 	}
@@ -68,12 +71,21 @@ func (c *Core) circuitOpened(now time.Time, out circuit.Opened) {
 	c.pingOpened(now, p, q)
 }
 
-// dropWorstCircuit closes a circuit that is not in use, to make room.
+// dropWorstCircuit closes a circuit that is not in use, to make room; or one that is not used any more because it loses
+// data, unless the peer still uses it.
 func (c *Core) dropWorstCircuit(now time.Time, p *peer) bool {
-	for _, q := range p.sorted() {
-		if !q.direct() && !c.inUse(now, p, q) {
-			c.closeCircuit(now, p, q)
-			return true
+	unused := func(q *path) bool { return !c.inUse(now, p, q) }
+	useless := func(q *path) bool {
+		_, _, last := q.fwd.Counters.Counts()
+		return !p.choices.selects(q.id) && (c.leaky(now, p, q.via) || c.suspected(now, p, q.via)) &&
+			(last == 0 || now.Sub(c.timeOf(last)) > uselessFor)
+	}
+	for _, droppable := range []func(*path) bool{unused, useless} {
+		for _, q := range p.sorted() {
+			if !q.direct() && droppable(q) {
+				c.closeCircuit(now, p, q)
+				return true
+			}
 		}
 	}
 	return false
@@ -144,6 +156,9 @@ func (c *Core) dropUnused(now time.Time, p *peer) {
 		}
 	}
 }
+
+// uselessFor is how long the peer must not have sent on a circuit that loses data before it may be closed for another.
+const uselessFor = 2 * time.Second
 
 // unusedFor is how long a circuit carries no data before it may be closed.
 const unusedFor = 15 * time.Second

@@ -65,6 +65,9 @@ func (c *Core) reviewTrust(now time.Time) {
 		for _, id := range c.order { // the word of two peers counts for all
 			p := c.peers[id]
 			p.outdated = true
+			if p.use.level == active {
+				p.relays.due = now // others may be wanted in its place
+			}
 			c.touch(p)
 		}
 	}
