@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"overlayd/internal/control"
 )
 
 // replayer delivers again whatever has been delivered: once or twice, at random later times, from the address that it
@@ -59,15 +61,21 @@ func (r *replayer) delivered(d datagram) {
 func circumstances(n *Net) string {
 	var text strings.Builder
 	for _, h := range n.hosts {
-		fmt.Fprintf(&text, "%s, %d labels, %d sources:\n", h.Name, len(h.table.Labels), len(h.table.Sources))
+		var peers strings.Builder
+		labels := len(h.table.Labels)
 		for _, p := range h.Core.Paths(n.now) {
 			var candidates []string
 			for _, c := range p.Candidates {
+				if c.State == control.StateDead && len(c.Via) > 0 { // ways that are tried in vain come and go
+					labels--
+					continue
+				}
 				candidates = append(candidates, fmt.Sprintf("%v %s %s %s", c.Via, c.Endpoint, c.State, c.Role))
 			}
 			slices.Sort(candidates)
-			fmt.Fprintf(&text, "  %s: %s, %d switches, %s\n", p.Peer, p.State, p.Switches, strings.Join(candidates, "; "))
+			fmt.Fprintf(&peers, "  %s: %s, %d switches, %s\n", p.Peer, p.State, p.Switches, strings.Join(candidates, "; "))
 		}
+		fmt.Fprintf(&text, "%s, %d labels, %d sources:\n%s", h.Name, labels, len(h.table.Sources), peers.String())
 	}
 	return text.String()
 }
