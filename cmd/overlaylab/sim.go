@@ -9,6 +9,7 @@ import (
 
 	"overlayd/internal/lab"
 	"overlayd/internal/lab/scenario"
+	"overlayd/internal/lab/study"
 	"overlayd/internal/lab/virtual"
 )
 
@@ -19,7 +20,7 @@ func newSim() *cobra.Command {
 	var o virtual.Options
 	var a against
 	var seed uint64
-	var format string
+	var format, plots string
 	cmd := &cobra.Command{
 		Use:   "sim FILE…",
 		Short: "Run scenarios in simulation, and tell what came of it",
@@ -27,10 +28,13 @@ func newSim() *cobra.Command {
 clock and an emulated network. It needs no root, and the same seed gives the same run. It prints a time line
 of what happened and a table of what was expected. The exit status is 0 if all of it came about, 1 if
 something did not, and 2 if nothing failed but a simulation cannot tell of all of it: the table says of what.
+A file with a matrix is a study: algorithms side by side on measured round-trip times, held against the best
+paths there are (docs/algorithms.md).
 With --against-real each scenario is also run with real daemons, as overlaylab run does, and what came of
 it is compared.`,
 		Example: `  overlaylab sim scripts/scenarios/boston.yaml
   overlaylab sim --repeat 200 scripts/scenarios/boston.yaml
+  overlaylab sim --plots /tmp scripts/studies/planetlab-sample.yaml
   sudo overlaylab sim --against-real --short scripts/scenarios/boston.yaml`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, files []string) error {
@@ -40,6 +44,17 @@ it is compared.`,
 			if a.repeat < 1 {
 				return errors.New("--real is at least 1")
 			}
+			measured, err := studies(files)
+			if err != nil {
+				return err
+			}
+			if measured {
+				if err := checkFormat(format); err != nil {
+					return err
+				}
+				s := study.Options{Seed: o.Seed, Progress: cmd.ErrOrStderr()}
+				return runStudies(cmd.Context(), files, s, plots, format, cmd.OutOrStdout())
+			}
 			return simulateFiles(cmd, files, o, a, format)
 		},
 	}
@@ -48,6 +63,7 @@ it is compared.`,
 	f.Uint64Var(&seed, "seed", 0, "use this seed instead of the scenario's")
 	f.BoolVar(&o.Short, "short", false, "run the short form")
 	f.BoolVarP(&o.Verbose, "verbose", "v", false, "tell of every path change")
+	f.StringVar(&plots, "plots", "", "draw what a study finds into SVG files in this `directory`")
 	f.BoolVar(&a.real, "against-real", false, "compare with real daemons; needs root")
 	f.IntVar(&a.repeat, "real", 3, "with --against-real, run real daemons `N` times")
 	f.StringVar(&a.bin, "bin", besideUs(), "with --against-real, directory of overlayd and overlayctl")

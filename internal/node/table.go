@@ -166,7 +166,7 @@ func (p *peer) way(class wire.TrafficClass) (w fwd.Way) {
 		if class == wire.Critical {
 			w.Budget = p.critical
 		}
-	} else if q := p.paths[p.audit.path]; q != nil && q.fwd != w.Primary {
+	} else if q := p.paths[p.audit.path]; q != nil && q.fwd != w.Primary && class != wire.Bulk {
 		w.Duplicate, w.Budget = q.fwd, p.auditing
 	}
 	return w

@@ -112,7 +112,7 @@ func (p *Pairs) UnmarshalYAML(n *yaml.Node) error {
 // Is reports whether a file is a study: it has a matrix.
 func Is(file []byte) bool {
 	var top map[string]yaml.Node
-	_, found := top["matrix"], false
+	found := false
 	if yaml.Unmarshal(file, &top) == nil {
 		_, found = top["matrix"]
 	}
