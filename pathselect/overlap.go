@@ -24,6 +24,9 @@ type joint struct {
 }
 
 func (j joint) now(t time.Time) float64 {
+	if j.n == 0 {
+		return 0
+	}
 	return j.n * math.Exp2(-float64(t.Sub(j.at))/float64(jointHalfLife))
 }
 

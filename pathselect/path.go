@@ -44,7 +44,6 @@ type Path struct {
 	RecentRTT time.Duration // median of the last few samples
 	Deviation time.Duration // smoothed
 	MinRTT    time.Duration // windowed minimum
-	P95RTT    time.Duration // windowed 95th percentile
 
 	LossOut       float64
 	LossOutLow    float64 // what LossOut surely exceeds

@@ -147,7 +147,7 @@ func checkBounds(t *testing.T, p *Prober, now time.Time) {
 			m.LossOut < 0 || m.LossOut > 1 || m.LossIn < 0 || m.LossIn > 1 || m.LossOutLow > 1 || m.Samples < 0 ||
 			m.LossOutHigh < m.LossOutLow || m.LossOutHigh > 1 || m.LossInHigh < m.LossInLow || m.LossInHigh > 1 ||
 			m.BurstOut < 0 || m.BurstIn < 0 || m.ReorderedOut < 0 || m.ReorderedOut > 1 || m.ReorderedIn > 1 ||
-			m.Achievable < 0 || m.Delivered < 0 || m.P95RTT < 0 || m.Data.DataLoss < 0 || m.Data.DataLoss > 1 ||
+			m.Achievable < 0 || m.Delivered < 0 || m.Data.DataLoss < 0 || m.Data.DataLoss > 1 ||
 			m.Data.ProbeLoss < 0 || m.Data.ProbeLoss > 1 || m.Data.Confidence < 0 || m.Data.Confidence > 1 {
 			t.Fatalf("%d probes held, %+v", len(a.ring), m)
 		}

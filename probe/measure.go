@@ -16,7 +16,6 @@ type Measurement struct {
 	Deviation time.Duration // of it, smoothed
 	MinRTT    time.Duration // least of the last minute, or of 8 probes if that is longer
 	RecentRTT time.Duration // median of the last five samples
-	P95RTT    time.Duration // what 95% of the last 64 samples do not exceed
 	Samples   int           // in RTT since the path came up
 
 	LossOut       float64 // lost part on the way to the peer, 0 to 1: of probes or of data, whichever is surely worse
@@ -60,6 +59,16 @@ func (p *Prober) Link(id wire.PathID) (State, time.Duration, bool) {
 	return a.state, a.timing.rtt.mean, true
 }
 
+// Tail is what 95% of the last 64 samples of the round-trip time do not exceed; zero if there are none. It is not part of a
+// Measurement, since it takes longer than all the rest.
+func (p *Prober) Tail(id wire.PathID) time.Duration {
+	a := p.find(id)
+	if a == nil {
+		return 0
+	}
+	return a.timing.tail.p95()
+}
+
 // Measure is what is known of a path now, and whether it exists.
 func (p *Prober) Measure(id wire.PathID, now time.Time) (Measurement, bool) {
 	a := p.find(id)
@@ -69,7 +78,7 @@ func (p *Prober) Measure(id wire.PathID, now time.Time) (Measurement, bool) {
 	t := &a.timing
 	m := Measurement{
 		State: a.state, Since: p.time(a.since), Why: a.why,
-		RTT: t.rtt.mean, Deviation: t.rtt.dev, MinRTT: t.min.value(), RecentRTT: t.recent.median(), P95RTT: t.tail.p95(),
+		RTT: t.rtt.mean, Deviation: t.rtt.dev, MinRTT: t.min.value(), RecentRTT: t.recent.median(),
 		Samples: t.rtt.n, LastDelivered: p.time(a.delivered), Losses: a.losses, LastLoss: p.time(a.lastLoss),
 		Achievable: a.flow.achievable(p.now), Delivered: a.flow.delivered(p.now),
 	}

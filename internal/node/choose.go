@@ -112,6 +112,22 @@ func (c *Core) appoint(cs *choices, id wire.NodeID) (changed bool) {
 	return changed
 }
 
+// chooseEvery is how often the selectors see new measurements at most, if no state of a path has changed: they cost more
+// than a probe does. Where none come in they look at least every chooseIdle that something else happens.
+const (
+	chooseEvery = 40 * time.Millisecond
+	chooseIdle  = 100 * time.Millisecond
+)
+
+// measuredAnew makes the selectors look at the paths soon.
+func (p *peer) measuredAnew(now time.Time) {
+	if now.Sub(p.chosenAt) >= chooseEvery {
+		p.outdated = true
+	} else if p.chooseAt.IsZero() {
+		p.chooseAt = p.chosenAt.Add(chooseEvery)
+	}
+}
+
 // tellWish tells the selectors what users wish of the paths to a peer, if they do not know.
 func (c *Core) tellWish(now time.Time, p *peer) {
 	if wish := c.policyFor(p, now); wish != p.choices.wish {
@@ -128,7 +144,7 @@ func (c *Core) tellWish(now time.Time, p *peer) {
 // choose lets the selectors see the latest measurements and carries out what they decide.
 func (c *Core) choose(now time.Time, p *peer) (any bool) {
 	if p.outdated {
-		p.outdated = false
+		p.outdated, p.chosenAt, p.chooseAt = false, now, time.Time{}
 		c.tellWish(now, p)
 		update := pathselect.Update{Paths: c.measured(now, p), Trouble: now.Before(c.trouble.until)}
 		for _, ch := range p.choices.list {
@@ -185,7 +201,7 @@ func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
 		c.judge(now, p, q, &m.Data)
 		list = append(list, pathselect.Path{
 			ID: q.id, Via: q.via, State: selectState(m.State), Since: m.Since, Why: m.Why, Samples: m.Samples,
-			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT, P95RTT: m.P95RTT,
+			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT,
 			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossProbes: m.LossOutProbes,
 			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow,
 			LastLoss: m.LastLoss, Rate: m.Achievable, Load: c.loadAlong(q.via),

@@ -320,7 +320,9 @@ func (c *Core) tick(now time.Time) {
 		if !p.relays.due.IsZero() && !p.relays.due.After(now) {
 			c.nominate(now, p)
 		}
-		p.outdated = true
+		if !p.chooseAt.IsZero() && !p.chooseAt.After(now) || now.Sub(p.chosenAt) >= chooseIdle {
+			p.outdated = true
+		}
 		c.touch(p)
 	}
 	if due, ok := c.members.NextDeadline(); ok && !due.After(now) {
@@ -389,6 +391,9 @@ func (c *Core) dueOf(p *peer) time.Time {
 	}
 	if !p.relays.due.IsZero() {
 		due = earlier(due, p.relays.due)
+	}
+	if !p.chooseAt.IsZero() {
+		due = earlier(due, p.chooseAt)
 	}
 	if p.audit.path != 0 {
 		due = earlier(due, p.audit.until)

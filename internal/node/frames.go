@@ -237,7 +237,7 @@ func (c *Core) ping(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 	c.theirActivity(now, p, m.Active)
 	c.theirKnowledge(now, p, m.Known)
 	c.step(p.prober.Step(now, probe.PingReceived{On: on.id, Ping: m, At: in.At, Observed: observed}))
-	p.outdated = true
+	p.measuredAnew(now)
 }
 
 func (c *Core) pong(now time.Time, p *peer, on *path, in Datagram, body []byte) {
@@ -256,7 +256,7 @@ func (c *Core) pong(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 	c.theirActivity(now, p, m.Active)
 	c.theirKnowledge(now, p, m.Known)
 	c.step(p.prober.Step(now, probe.PongReceived{On: on.id, Pong: m, At: in.At}))
-	p.outdated = true
+	p.measuredAnew(now)
 	if on.direct() {
 		c.answerWaiting(now, p)
 	}

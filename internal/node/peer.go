@@ -71,7 +71,9 @@ type peer struct {
 	due      time.Time // agenda
 	place    int
 	touched  bool
-	outdated bool // the selectors have not seen the latest measurements
+	outdated bool      // the selectors must see the latest measurements now
+	chosenAt time.Time // when they last did
+	chooseAt time.Time // when they must again at the latest; zero: nothing has changed
 }
 
 // usage is when data last flowed to or from the peer.

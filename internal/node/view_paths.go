@@ -101,7 +101,7 @@ func (c *Core) viewCandidate(now time.Time, p *peer, q *path, e pathselect.Expla
 	if m.State != probe.Up && m.State != probe.Suspect {
 		return v
 	}
-	v.Figures = c.figures(q, &m, &e.Path)
+	v.Figures = c.figures(q, &m, p.prober.Tail(q.id), &e.Path)
 	v.RTT, v.Jitter = control.MillisOf(m.RTT), control.MillisOf(m.Deviation)
 	v.LossOut, v.LossIn = control.FractionOf(m.LossOut), control.FractionOf(m.LossIn)
 	v.Cost = control.CostOf(e.Cost.Total)
@@ -128,9 +128,9 @@ func (c *Core) inbound(p *peer) *control.Via {
 }
 
 // figures are what a person may want to know of a path besides its cost.
-func (c *Core) figures(q *path, m *probe.Measurement, p *pathselect.Path) control.Figures {
+func (c *Core) figures(q *path, m *probe.Measurement, p95 time.Duration, p *pathselect.Path) control.Figures {
 	f := control.Figures{
-		MinRTT: control.MillisOf(m.MinRTT), P95RTT: control.MillisOf(m.P95RTT),
+		MinRTT: control.MillisOf(m.MinRTT), P95RTT: control.MillisOf(p95),
 		LossOutLow: control.FractionOf(m.LossOutLow), LossOutHigh: control.FractionOf(m.LossOutHigh),
 		BurstOut: m.BurstOut, ReorderedOut: control.FractionOf(m.ReorderedOut), Rate: 8 * m.Achievable,
 		Evidence: evidence(&m.Data), Quarantine: p.Quarantine,

@@ -15,7 +15,7 @@ func priceOf(a pathselect.Algorithm) matrix.Price {
 	via := make([]wire.NodeID, wire.MaxRelays)
 	return func(rtt time.Duration, relays int) float64 {
 		p := &paths[0]
-		p.Via, p.RTT, p.RecentRTT, p.MinRTT, p.P95RTT = via[:relays], rtt, rtt, rtt, rtt
+		p.Via, p.RTT, p.RecentRTT, p.MinRTT = via[:relays], rtt, rtt, rtt
 		ranked = a.Rank(ranked[:0], pathselect.Request{Paths: paths})
 		return ranked[0].Cost.Total
 	}
