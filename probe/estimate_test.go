@@ -63,10 +63,10 @@ func TestLowerBound(t *testing.T) {
 		{0, 30, 0},
 		{1, 30, 0},
 		{1, 1, 0},
-		{2, 30, .0073},
-		{10, 30, .1837},
-		{31, 30, .9173},
-		{301, 1000, .2767},
+		{2, 30, .0046},
+		{10, 30, .1488},
+		{31, 30, .8472},
+		{301, 1000, .2674},
 	} {
 		if got := (Loss{Sent: c.sent, Lost: c.lost}).Low(); math.Abs(got-c.want) > .001 {
 			t.Errorf("%d of %d: %.4f, want %.4f", c.lost, c.sent, got, c.want)
@@ -80,11 +80,11 @@ func TestUpperBound(t *testing.T) {
 		want       float64
 	}{
 		{0, 0, 1},
-		{0, 30, .0828},
-		{1, 30, .1361},
-		{3, 30, .2255},
+		{0, 30, .1528},
+		{1, 30, .2047},
+		{3, 30, .2934},
 		{30, 30, 1},
-		{10, 1000, .0166},
+		{10, 1000, .0204},
 	} {
 		if got := (Loss{Sent: c.sent, Lost: c.lost}).High(); math.Abs(got-c.want) > .001 {
 			t.Errorf("%d of %d: %.4f, want %.4f", c.lost, c.sent, got, c.want)

@@ -19,10 +19,10 @@ type Measurement struct {
 	Samples   int           // in RTT since the path came up
 
 	LossOut       float64 // lost part on the way to the peer, 0 to 1: of probes or of data, whichever is surely worse
-	LossOutLow    float64 // what LossOut surely exceeds (95%); a single lost packet is nothing
+	LossOutLow    float64 // what LossOut surely exceeds (99%); a single lost packet is nothing
 	LossRecent    float64 // LossOut of about the last second
 	LossRecentLow float64
-	LossOutHigh   float64 // what LossOut surely does not exceed (95%): much, while little was sent
+	LossOutHigh   float64 // what LossOut surely does not exceed (99%): much, while little was sent
 	LossOutProbes int     // probes in LossOut
 	LossIn        float64
 	LossInLow     float64

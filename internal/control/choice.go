@@ -4,8 +4,8 @@ package control
 type Figures struct {
 	MinRTT       *Millis   `json:"rtt_min_ms,omitempty"`    // of the last minute or so
 	P95RTT       *Millis   `json:"rtt_p95_ms,omitempty"`    // of the last 64 samples
-	LossOutLow   *Fraction `json:"loss_out_low,omitempty"`  // what the loss towards the peer surely exceeds (95%)
-	LossOutHigh  *Fraction `json:"loss_out_high,omitempty"` // what it surely does not exceed (95%)
+	LossOutLow   *Fraction `json:"loss_out_low,omitempty"`  // what the loss towards the peer surely exceeds (99%)
+	LossOutHigh  *Fraction `json:"loss_out_high,omitempty"` // what it surely does not exceed (99%)
 	BurstOut     float64   `json:"burst_out,omitempty"`
 	ReorderedOut *Fraction `json:"reordered_out,omitempty"`
 	Rate         float64   `json:"rate_bps,omitempty"`   // bits of data a second that it carried when it was full; absent: not known

@@ -204,7 +204,7 @@ func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
 			RTT: m.RTT, RecentRTT: m.RecentRTT, Deviation: m.Deviation, MinRTT: m.MinRTT,
 			LossOut: m.LossOut, LossOutLow: m.LossOutLow, LossProbes: m.LossOutProbes,
 			LossRecent: m.LossRecent, LossRecentLow: m.LossRecentLow,
-			LastLoss: m.LastLoss, Rate: m.Achievable, Load: c.loadAlong(q.via),
+			Uplink: c.uplinkOf(now, p, q), LastLoss: m.LastLoss, Rate: m.Achievable, Load: c.loadAlong(q.via),
 			Quarantine: c.distrust(now, p, q),
 		})
 	}

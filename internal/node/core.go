@@ -122,6 +122,7 @@ type Core struct {
 	tabled    tabled
 	pings     pings
 	explorer  explorer
+	uplinks   uplinks
 	rules     rules
 	refused   refusals
 
@@ -158,8 +159,8 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		known:       make(map[wire.NodeID]member.Key), attending: make(map[wire.NodeID]time.Time),
 		peers:    make(map[wire.NodeID]*peer),
 		relaying: make(map[wire.CircuitID]*relayed),
-		explorer: newExplorer(),
-		dirty:    true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
+		explorer: newExplorer(), uplinks: make(uplinks),
+		dirty: true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
 		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
 		rules:    loadRules(now, cfg.Rules),
 		networks: networks{carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool)},
@@ -220,7 +221,10 @@ func (c *Core) Step(now time.Time, in Input) error {
 		if p := c.contact(now, in.Peer); p != nil {
 			c.wake(now, p)
 		}
+	case UplinkFound:
+		c.foundUplink(in)
 	case LocalAddresses:
+		c.askUplinksAgain()
 		c.localAddresses(now, in.Addrs)
 	case Shutdown:
 		for _, id := range c.order {

@@ -36,6 +36,12 @@ type Wake struct{ Peer wire.NodeID }
 // LocalAddresses are the underlay addresses of this host, without those of the overlay.
 type LocalAddresses struct{ Addrs []netip.Addr }
 
+// UplinkFound answers FindUplink.
+type UplinkFound struct {
+	To   netip.Addr
+	Name string // empty: there is no route
+}
+
 // Tick says that the time of NextDeadline has come.
 type Tick struct{}
 
@@ -46,6 +52,7 @@ func (Datagram) input()       {}
 func (UnknownLabel) input()   {}
 func (Wake) input()           {}
 func (LocalAddresses) input() {}
+func (UplinkFound) input()    {}
 func (Tick) input()           {}
 func (Shutdown) input()       {}
 
@@ -124,6 +131,9 @@ type HoldGateway struct {
 	Hold bool
 }
 
+// FindUplink asks by which network interface the host sends to an underlay address.
+type FindUplink struct{ To netip.Addr }
+
 // Notice is something that a person must be told, in one sentence for the log.
 type Notice struct {
 	Text string
@@ -187,3 +197,4 @@ func (Switched) output()       {}
 func (PathChanged) output()    {}
 func (Quarantined) output()    {}
 func (PingDone) output()       {}
+func (FindUplink) output()     {}

@@ -56,6 +56,7 @@ type Node struct {
 	stop     context.CancelFunc
 	stopped  chan struct{} // closed when the loop has ended
 	waiting  map[uint32]chan PingDone
+	asked    []netip.Addr // by the core: what their uplinks are
 	outputs  []Output
 	version  string
 }
@@ -327,6 +328,8 @@ func (n *Node) act() (unsaved error) {
 				level = slog.LevelError
 			}
 			n.log.Log(context.Background(), level, out.Text)
+		case FindUplink:
+			n.asked = append(n.asked, out.To)
 		case Quarantined:
 			n.log.Warn(out.Why, "relay", n.core.name(out.Relay), "peer", n.core.name(out.Peer))
 		case Switched:
@@ -345,7 +348,21 @@ func (n *Node) act() (unsaved error) {
 		n.setClasses()
 	}
 	clear(n.outputs)
+	n.findUplinks()
 	return unsaved
+}
+
+// findUplinks answers what the core asked in the last outputs.
+func (n *Node) findUplinks() {
+	asked := n.asked
+	n.asked = nil
+	for _, to := range asked {
+		name, err := osnet.UplinkTo(to)
+		if err != nil {
+			n.log.Debug("uplink", "to", to, "err", err)
+		}
+		n.step(UplinkFound{To: to, Name: name})
+	}
 }
 
 // goodbye tells the peers, so that they need not find out, and stores what was learned since the core last asked for it.
