@@ -23,7 +23,8 @@ type choice struct {
 type choices struct {
 	list   []*choice
 	shadow *pathselect.Shadow // nil: none
-	wish   *pathselect.Policy // that the selectors know of
+	wish   *pathselect.Policy // that the selectors know of,
+	told   bool               // all of them
 }
 
 // of is the choice for a class of traffic.
@@ -108,7 +109,7 @@ func (c *Core) appoint(cs *choices, id wire.NodeID) (changed bool) {
 	}
 	changed = changed || len(list) != len(cs.list)
 	cs.list = list
-	cs.wish = nil
+	cs.told = false
 	return changed
 }
 
@@ -130,8 +131,8 @@ func (p *peer) measuredAnew(now time.Time) {
 
 // tellWish tells the selectors what users wish of the paths to a peer, if they do not know.
 func (c *Core) tellWish(now time.Time, p *peer) {
-	if wish := c.policyFor(p, now); wish != p.choices.wish {
-		p.choices.wish = wish
+	if wish := c.policyFor(p, now); wish != p.choices.wish || !p.choices.told {
+		p.choices.wish, p.choices.told = wish, true
 		for _, ch := range p.choices.list {
 			c.step(ch.selector.Step(now, pathselect.Wish{Policy: wish}))
 		}

@@ -57,8 +57,8 @@ func (c *Core) policyChanged(now time.Time) {
 	}
 }
 
-// addRules takes rules in, all or none.
-func (c *Core) addRules(now time.Time, wanted []policy.Rule) (added, replaced []policy.Rule, err error) {
+// AddRules takes rules that users made, all or none, and returns them with their numbers, and those whose place they took.
+func (c *Core) AddRules(now time.Time, wanted []policy.Rule) (added, replaced []policy.Rule, err error) {
 	added, replaced, err = c.rules.set.Add(now, wanted...)
 	if err != nil {
 		return nil, nil, err
@@ -70,8 +70,8 @@ func (c *Core) addRules(now time.Time, wanted []policy.Rule) (added, replaced []
 	return added, replaced, nil
 }
 
-// removeRules takes some rules out, or all.
-func (c *Core) removeRules(now time.Time, ids []policy.ID, all bool) ([]policy.Rule, error) {
+// RemoveRules takes some rules out, or all, and returns them.
+func (c *Core) RemoveRules(now time.Time, ids []policy.ID, all bool) ([]policy.Rule, error) {
 	var removed []policy.Rule
 	if all {
 		removed = c.rules.set.Clear()

@@ -19,7 +19,7 @@ func (k *crowd) rule(r control.RouteRequest) (added, replaced []policy.Rule) {
 	k.Helper()
 	wanted, err := k.core.rulesOf(k.now, r)
 	check(k, err)
-	added, replaced, err = k.core.addRules(k.now, wanted)
+	added, replaced, err = k.core.AddRules(k.now, wanted)
 	check(k, err)
 	return added, replaced
 }
@@ -112,13 +112,13 @@ func TestRulesAreToldAndStored(t *testing.T) {
 	if len(saved) != 1 || len(saved[0]) != 1 || !slices.Equal(told, want) {
 		t.Errorf("stored %v, told %q", saved, told)
 	}
-	_, err := k.core.removeRules(k.now, []policy.ID{2}, false)
+	_, err := k.core.RemoveRules(k.now, []policy.ID{2}, false)
 	check(t, err)
 	drain()
 	if len(saved) != 1 || len(saved[0]) != 0 || !slices.Equal(told, []string{"removed node-1: direct only (rule 2)"}) {
 		t.Errorf("stored %v, told %q", saved, told)
 	}
-	if _, err := k.core.removeRules(k.now, []policy.ID{2}, false); !errors.Is(explain(err), control.ErrUnknownRoute) {
+	if _, err := k.core.RemoveRules(k.now, []policy.ID{2}, false); !errors.Is(explain(err), control.ErrUnknownRoute) {
 		t.Errorf("removed twice: %v", err)
 	}
 	if drain(); len(saved) != 0 || len(told) != 0 {
@@ -189,7 +189,7 @@ func TestTheAlgorithmThatUsersWishForChoosesFromThenOn(t *testing.T) {
 	if got := using(0, wire.Bulk); got != "balanced" {
 		t.Errorf("for another peer %s", got)
 	}
-	_, err := k.core.removeRules(k.now, nil, true)
+	_, err := k.core.RemoveRules(k.now, nil, true)
 	check(t, err)
 	if got := using(1, wire.Bulk) + using(1, wire.DefaultTraffic); got != "balancedbalanced" {
 		t.Errorf("afterwards %s", got)
@@ -229,7 +229,7 @@ func TestOddRequestsForRulesAreRefusedInOneSentence(t *testing.T) {
 	} {
 		wanted, err := k.core.rulesOf(k.now, tt.r)
 		if err == nil {
-			_, _, err = k.core.addRules(k.now, wanted)
+			_, _, err = k.core.AddRules(k.now, wanted)
 		}
 		if err = explain(err); !errors.Is(err, tt.as) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%+v: %v", tt.r, err)

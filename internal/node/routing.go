@@ -21,7 +21,7 @@ func (n *Node) AddRoute(ctx context.Context, r control.RouteRequest) (v control.
 		if err != nil {
 			return err
 		}
-		added, replaced, err := n.core.addRules(now, wanted)
+		added, replaced, err := n.core.AddRules(now, wanted)
 		v = control.RouteResult{Routes: n.core.viewRules(added), Replaced: n.core.viewRules(replaced)}
 		return err
 	})
@@ -35,7 +35,7 @@ func (n *Node) RemoveRoute(ctx context.Context, r control.RouteRemoval) (list []
 		ids[i] = policy.ID(id)
 	}
 	err = n.manage(ctx, func(now time.Time) error {
-		removed, err := n.core.removeRules(now, ids, r.All)
+		removed, err := n.core.RemoveRules(now, ids, r.All)
 		list = n.core.viewRules(removed)
 		return err
 	})
