@@ -122,6 +122,7 @@ type Core struct {
 	tabled    tabled
 	pings     pings
 	explorer  explorer
+	hearsay   hearsay
 	uplinks   uplinks
 	rules     rules
 	refused   refusals
@@ -159,7 +160,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		known:       make(map[wire.NodeID]member.Key), attending: make(map[wire.NodeID]time.Time),
 		peers:    make(map[wire.NodeID]*peer),
 		relaying: make(map[wire.CircuitID]*relayed),
-		explorer: newExplorer(), uplinks: make(uplinks),
+		explorer: newExplorer(), uplinks: make(uplinks), hearsay: make(hearsay),
 		dirty: true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
 		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
 		rules:    loadRules(now, cfg.Rules),
@@ -290,6 +291,7 @@ const sweepEvery = 10 * time.Second
 func (c *Core) tick(now time.Time) {
 	if now.Sub(c.swept) >= sweepEvery {
 		c.swept = now
+		c.hearsay.forget(now)
 		c.reportUse(now)
 		for _, id := range c.order {
 			c.dropCandidates(now, c.peers[id])

@@ -105,7 +105,7 @@ func (c *Core) explore(now time.Time, p *peer) {
 	reached := c.reached(now)
 	within, _ := slices.BinarySearchFunc(reached, bound, func(n neighbor, d time.Duration) int { return cmp.Compare(n.rtt, d) })
 	reached = reached[:within]
-	c.wish(now, reached, wishesARound, listsOldFrom)
+	c.wish(now, c.trusted(reached), wishesARound, listsOldFrom)
 	if now.Sub(p.relays.theirsAt) >= listsLastFor {
 		return
 	}

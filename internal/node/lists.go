@@ -33,6 +33,19 @@ func (c *Core) reached(now time.Time) []neighbor {
 	return list
 }
 
+// trusted orders neighbours by how near they are for all that is known of them: those over which ways turned out to be
+// longer than was told come later by that.
+func (c *Core) trusted(list []neighbor) []neighbor {
+	if len(c.hearsay) == 0 {
+		return list
+	}
+	list = slices.Clone(list)
+	slices.SortStableFunc(list, func(a, b neighbor) int {
+		return cmp.Compare(a.rtt+c.hearsay[a.id].by, b.rtt+c.hearsay[b.id].by)
+	})
+	return list
+}
+
 // neighbors is the list that is told to others.
 func (c *Core) neighbors(now time.Time) []wire.Neighbor {
 	reached := c.reached(now)

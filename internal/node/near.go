@@ -33,7 +33,7 @@ func nearOf(others int) int {
 
 // reviewNear finds out which contacts are the nearest, keeps those, and looks for nearer ones.
 func (c *Core) reviewNear(now time.Time) {
-	reached := c.reached(now)
+	reached := c.trusted(c.reached(now))
 	nearest := reached[:min(len(reached), nearOf(c.members.Len()-1))]
 	found := false
 	for _, id := range c.order {

@@ -24,6 +24,7 @@ const (
 	samplesEnough  = 3  // of a circuit, to know better than hearsay
 	openBonus      = 20 // what is open is worth more, by this part of its price
 	leakyLoss      = 0.1
+	testFor        = 5 * time.Second // that a new circuit may take to be measured
 	measuredFor    = 2 * time.Minute // how long what was measured of a circuit counts more than hearsay
 )
 
@@ -154,7 +155,7 @@ func (c *Core) nominate(now time.Time, p *peer) {
 	c.explore(now, p)
 	n.due = now.Add(min(firstRound<<min(n.rounds, 8), nominateEvery))
 	n.rounds++
-	if speaking == nil || c.desperate(now, p) {
+	if speaking == nil || c.desperate(now, p) || c.untested(now, p) {
 		n.due = now.Add(searchEvery)
 	}
 	for _, via := range n.wanted {
@@ -269,9 +270,10 @@ func (c *Core) appraise(now time.Time, p *peer, n *nominee) time.Duration {
 		if m, ok := p.prober.Measure(q.id, now); ok && m.Samples >= samplesEnough {
 			a := p.relays.attempt(n.via)
 			a.measured, a.measuredAt = priceOf(m.RTT, m.LossOut, len(n.via)), now
+			c.hearsay.learn(now, n.via, n.price, priceOf(m.RTT, 0, len(n.via)))
 		}
 	}
-	price := n.price
+	price := n.price + c.hearsay.of(n.via)
 	if a := p.relays.tried(n.via); a != nil && !a.measuredAt.IsZero() && now.Sub(a.measuredAt) < measuredFor {
 		price = a.measured
 	}
@@ -279,6 +281,21 @@ func (c *Core) appraise(now time.Time, p *peer, n *nominee) time.Duration {
 		price -= price / openBonus
 	}
 	return price
+}
+
+// untested reports whether a circuit that is wanted was opened so lately that it is not known yet whether it is what was
+// told: if it is not, the next one gets its turn at once.
+func (c *Core) untested(now time.Time, p *peer) bool {
+	return slices.ContainsFunc(p.relays.wanted, func(via []wire.NodeID) bool {
+		a, q := p.relays.tried(via), p.byVia(via)
+		switch {
+		case a == nil:
+			return false
+		case q == nil:
+			return a.pending
+		}
+		return a.measuredAt.IsZero() && now.Sub(q.created) < testFor
+	})
 }
 
 // desperate reports whether what is sent to a peer takes a path that loses much, or that nobody wants.

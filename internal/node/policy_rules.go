@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"overlayd/internal/control"
@@ -168,7 +169,8 @@ func (c *Core) rulesOf(now time.Time, r control.RouteRequest) ([]policy.Rule, er
 		}
 	}
 	if _, known := pathselect.Lookup(r.Algorithm); kind == policy.Algorithm && !known {
-		return nil, fmt.Errorf("%w: no path-selection algorithm is called %q: balanced is one", control.ErrBadRequest, r.Algorithm)
+		return nil, fmt.Errorf("%w: no path-selection algorithm is called %q: take one of %s", control.ErrBadRequest, r.Algorithm,
+			strings.Join(pathselect.Names(), ", "))
 	}
 	if r.Peer != "" {
 		var err error

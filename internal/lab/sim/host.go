@@ -39,6 +39,10 @@ type Host struct {
 	// does not. Probes and all else that the cores send it passes on, since it can tell them apart.
 	Hostile func() (lose bool, wait time.Duration)
 
+	// Dawdles is how long this host holds up whatever it relays: it may be near to everybody, and tell so, and yet be of no
+	// use.
+	Dawdles time.Duration
+
 	// Delivered is called once for every data packet that arrives here.
 	Delivered func(from *Host, seq uint64, sent time.Time)
 	seen      map[*Host]map[uint64]bool
@@ -321,12 +325,11 @@ func (h *Host) relay(sw *fwd.Switch, d datagram, now wire.Stamp) {
 		return
 	}
 	sw.Counters.Received(1, size, now)
-	if d.data == nil || h.Hostile == nil {
-		h.transmit(sw.To, d)
-		return
+	lose, wait := false, time.Duration(0)
+	if d.data != nil && h.Hostile != nil {
+		lose, wait = h.Hostile()
 	}
-	lose, wait := h.Hostile()
-	switch {
+	switch wait += h.Dawdles; {
 	case lose:
 	case wait > 0:
 		h.net.After(wait, func() { h.transmit(sw.To, d) })

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"overlayd/internal/member"
-	"overlayd/pathselect"
 )
 
 // square is Belmont and Boston, 80 ms apart, and two relays: Cambridge, over which it is 20 ms, and Worcester, 30 ms.
@@ -98,8 +97,11 @@ func TestAnHonestRelayAtItsCeilingIsNotQuarantined(t *testing.T) {
 	cambridge.Kill()
 	cambridge.cfg.Ceiling = 100_000 // 100 packets of 208 bytes a second are 166 kbit/s
 	cambridge.Start()
-	stream(n, belmont, boston, 10*time.Millisecond)
+	f := stream(n, belmont, boston, 10*time.Millisecond)
 	n.Run(3 * time.Minute)
+	if lost := f.lost(0, n.Now()-time.Second); lost < .001 || lost > .02 {
+		t.Errorf("%.2f%% lost: the ceiling should have cost something, but not for long", 100*lost)
+	}
 	for _, p := range belmont.Core.Paths(n.now) {
 		for _, q := range p.Candidates {
 			if q.Quarantine != "" {
@@ -109,27 +111,51 @@ func TestAnHonestRelayAtItsCeilingIsNotQuarantined(t *testing.T) {
 	}
 }
 
-// hostileNetwork is many nodes of which no two reach each other directly but over relays, a part of which is hostile.
-func hostileNetwork(t testing.TB, seed uint64, part float64) (delivered float64) {
+// mischief is what a hostile relay does.
+type mischief int
+
+const (
+	drops   mischief = iota // all data
+	lies                    // it is near to everybody, so that all lists say so, and holds up what it relays
+	refuses                 // it does not relay: the others have to do, which is what to compare with
+)
+
+// hostileNetwork is ten pairs of which no end reaches the other directly but over twenty relays, a part of which is
+// hostile. It returns the part of the data that was delivered from the tenth second on, and the mean time that it took.
+func hostileNetwork(seed uint64, part float64, do mischief) (delivered float64, took time.Duration) {
 	const relays, ends = 20, 10
 	n := New(seed)
 	f := n.Found()
+	rng := rand.New(rand.NewPCG(seed, 11))
+	hostile := rng.Perm(relays)[:int(part*relays)]
 	for i := range relays {
-		f.Host(fmt.Sprintf("relay-%d", i), Options{})
+		o := Options{}
+		if do == refuses && slices.Contains(hostile, i) {
+			o.Relay = member.RelayNever
+		}
+		f.Host(fmt.Sprintf("relay-%d", i), o)
 	}
 	for i := range ends {
-		f.Host(fmt.Sprintf("end-%d", i), Options{Relay: member.RelayNever, Algorithm: pathselect.Balanced()})
+		f.Host(fmt.Sprintf("end-%d", i), Options{Relay: member.RelayNever})
 	}
 	n.Between = func(from, to *Host) Link {
-		return Link{Delay: n.distance(from, to), Jitter: time.Millisecond, Cut: from.index >= relays && to.index >= relays}
+		l := Link{Delay: n.distance(from, to), Jitter: time.Millisecond, Cut: from.index >= relays && to.index >= relays}
+		if from.Dawdles+to.Dawdles > 0 {
+			l.Delay = time.Millisecond
+		}
+		return l
 	}
 	f.Introduce(n.hosts...)
 	for _, h := range n.hosts {
 		h.Start()
 	}
-	rng := rand.New(rand.NewPCG(seed, 11))
-	for _, i := range rng.Perm(relays)[:int(part*relays)] {
-		n.hosts[i].Hostile = dropper(rng, 1)
+	for _, i := range hostile {
+		switch do {
+		case lies:
+			n.hosts[i].Dawdles = 100 * time.Millisecond
+		case drops:
+			n.hosts[i].Hostile = dropper(rng, 1)
+		}
 	}
 	var flows []*flow
 	for i := range ends {
@@ -138,18 +164,40 @@ func hostileNetwork(t testing.TB, seed uint64, part float64) (delivered float64)
 	n.Run(30 * time.Second)
 	for _, f := range flows {
 		delivered += (1 - f.lost(10*time.Second, 28*time.Second)) / float64(len(flows))
+		var sum time.Duration
+		n := 0
+		for seq, at := range f.arrived {
+			if sent := f.sent[seq]; sent >= 10*time.Second {
+				sum, n = sum+at-sent, n+1
+			}
+		}
+		took += sum / time.Duration(max(n, 1)*len(flows))
 	}
-	return delivered
+	return delivered, took
 }
 
 func TestHostileRelaysDoNotKeepDataFromArriving(t *testing.T) {
 	for seed := range uint64(2) {
-		honest := hostileNetwork(t, seed, 0)
+		honest, _ := hostileNetwork(seed, 0, drops)
 		for _, part := range []float64{.1, .3, .5} {
-			got := hostileNetwork(t, seed, part)
+			got, _ := hostileNetwork(seed, part, drops)
 			t.Logf("seed %d: %.0f%% hostile: %.2f%% delivered, %.2f%% with honest ones", seed, 100*part, 100*got, 100*honest)
 			if got < .99*honest {
 				t.Errorf("seed %d: %.0f%% hostile: %.2f%% delivered", seed, 100*part, 100*got)
+			}
+		}
+	}
+}
+
+func TestRelaysThatSeemNearAttractLittle(t *testing.T) {
+	for seed := range uint64(2) {
+		for _, part := range []float64{.1, .3, .5} {
+			honest, without := hostileNetwork(seed, part, refuses)
+			got, with := hostileNetwork(seed, part, lies)
+			t.Logf("seed %d: %.0f%% lie: %.2f%% delivered in %v; if they do not relay %.2f%% in %v",
+				seed, 100*part, 100*got, with.Round(time.Millisecond), 100*honest, without.Round(time.Millisecond))
+			if got < .99*honest || with > 2*without {
+				t.Errorf("seed %d: %.0f%% lie: %.2f%% delivered in %v", seed, 100*part, 100*got, with)
 			}
 		}
 	}
