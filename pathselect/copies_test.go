@@ -159,7 +159,7 @@ func TestOnAccountOfLoadAloneNodesMoveAtDifferentTimes(t *testing.T) {
 			continue
 		}
 		a.Load = .95
-		for r.s.Current().Selected == 1 && r.now < time.Minute {
+		for r.s.Current().Selected == 1 && r.now < 2*time.Minute {
 			r.run(r.now + 100*ms)
 		}
 		waits = append(waits, r.now-time.Second)
@@ -171,7 +171,7 @@ func TestOnAccountOfLoadAloneNodesMoveAtDifferentTimes(t *testing.T) {
 	for _, w := range waits {
 		least, most = min(least, w), max(most, w)
 	}
-	if len(waits) < 10 || most > 20*time.Second || most-least < 5*time.Second {
+	if len(waits) < 10 || most > time.Minute || most-least < 5*time.Second {
 		t.Errorf("%d waits from %v to %v", len(waits), least, most)
 	}
 }

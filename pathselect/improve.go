@@ -76,7 +76,7 @@ func (s *Selector) before(a, b *candidate) bool {
 }
 
 // claimOf begins a claim. Where relays are loaded, many nodes see the same at the same time, and what is better for one of
-// them is not if all go there: so each of them waits for another time, of which the longest is some ten times the
+// them is not if all go there: so each of them waits for another time, of which the longest is some forty times the
 // shortest, and looks again.
 func (s *Selector) claimOf(c, selected *candidate) claim {
 	least, hold, loss := s.cfg.HoldMin, s.cfg.HoldMax, s.cfg.LossMax
@@ -96,9 +96,11 @@ func (s *Selector) claimOf(c, selected *candidate) claim {
 }
 
 const (
-	loadHold     = 10
+	loadHold     = 30
 	loadRest     = time.Minute // between two moves for load alone, about
 	loadPatience = 4
+	loadEntry    = 0.5 // of what a relay can carry, above which nobody moves to it
+	loadRelief   = 0.2 // unless it is by so much less than what the relays in use carry
 	loadFull     = 0.8 // of what a relay can carry, above which it may lose some
 	loadNothing  = 0.1 // of what relays carry, below which it does not matter who goes where
 )
@@ -123,13 +125,22 @@ func (s *Selector) better(c, selected *candidate) bool {
 	if (c.bar != "") != (selected.bar != "") {
 		return selected.bar != ""
 	}
+	if crowded(c, selected) && !s.heavy(c, selected) {
+		return false
+	}
 	return c.cost+s.margin(c, selected, selected.cost) <= selected.cost &&
 		c.latest+s.margin(c, selected, selected.latest) <= selected.latest
 }
 
+// crowded reports whether a relay of a path is half loaded, and not clearly less than those of the selected one. Nobody
+// moves there for a better path: what is told of load is a second old, and many come at once.
+func crowded(c, selected *candidate) bool {
+	return c.Load > loadEntry && c.Load > selected.Load-loadRelief
+}
+
 // edged reports whether c was cheaper than the selected path by little, but for long.
 func (s *Selector) edged(c, selected *candidate) bool {
-	if c.State != Up || selected.State != Up || c.bar != selected.bar || c.edge.since.IsZero() ||
+	if c.State != Up || selected.State != Up || crowded(c, selected) || c.bar != selected.bar || c.edge.since.IsZero() ||
 		c.Samples < s.cfg.MinSamples || c.damp.left(s.now, &s.cfg) > 0 || s.lighter(c, selected) && c.Load > selected.Load/2 {
 		return false
 	}

@@ -23,7 +23,7 @@ type burden struct {
 
 const (
 	loadEvery  = 250 * time.Millisecond // how often the counters are looked at, at most
-	loadMemory = time.Second            // time constant of the smoothing
+	loadMemory = 500 * time.Millisecond // time constant of the smoothing
 
 	// uncappedRate is what a relay without a ceiling is taken to be able to relay, in bytes a second: a gigabit a second.
 	uncappedRate = 125e6
@@ -77,7 +77,7 @@ func (c *Core) loadNow(now time.Time) float64 {
 
 // told takes what a peer says of its load.
 func (p *peer) told(now time.Time, load uint8) {
-	p.load = load
+	p.load, p.toldAt = load, now
 	if float64(load) >= 255*excusedLoad {
 		p.fullAt = now
 	}

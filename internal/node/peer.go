@@ -46,7 +46,8 @@ type peer struct {
 	near   bool        // one of the nearest
 	sought bool        // it was visited since it may be near
 	load   uint8       // as a relay, as it says: 255 is at its ceiling
-	fullAt time.Time   // when it last said that it was
+	toldAt time.Time   // when it last said so
+	fullAt time.Time   // when it last said that it was full
 	hop    probe.Rate  // the least for its direct paths: it relays what this node sends
 	beside probe.Rate  // the least for its selected path: it stands beside a member that data flows to, or beside us
 	frames bucket      // that it may send
@@ -116,6 +117,7 @@ type path struct {
 	lastHello time.Time     // when we last answered a frame that was not fresh
 	audited   time.Time     // when the latest audit of it ended
 	auditGap  time.Duration // from then to the next one, if it stands by
+	doubted   time.Time     // relayed only: since when data on it seems to be dropped; zero: it does not
 	judged    time.Time     // relayed only: when the evidence was last looked at
 }
 

@@ -19,6 +19,7 @@ const judgeEvery = 200 * time.Millisecond
 const (
 	excusedLoad = 0.9
 	excusedFor  = 30 * time.Second
+	wordFor     = 3 * time.Second // how long its word is waited for
 )
 
 // judge hands what was found of the data on a relayed path to the ledger.
@@ -28,13 +29,30 @@ func (c *Core) judge(now time.Time, p *peer, q *path, d *probe.Data) {
 	}
 	q.judged = now
 	finding := findingOf(d.Verdict)
-	if finding == blame.Dropped && c.excused(now, q.via) {
-		finding = blame.Nothing
+	if finding != blame.Dropped {
+		q.doubted = time.Time{}
+	} else {
+		if q.doubted.IsZero() {
+			q.doubted = now
+		}
+		if !c.heardSince(now, q) {
+			return
+		}
+		if c.excused(now, q.via) {
+			finding = blame.Nothing
+		}
 	}
 	c.step(c.ledger.Step(now, blame.Evidence{
 		Peer: p.id, Path: q.id, Relays: q.via, Finding: finding, At: d.At, Why: d.String(),
 	}))
 	c.reviewTrust(now)
+}
+
+// heardSince reports whether the first relay of a path has told its load since the path is in doubt: it may be about to
+// say that it is full. It is not waited for for ever.
+func (c *Core) heardSince(now time.Time, q *path) bool {
+	first := c.peers[q.firstHop]
+	return first == nil || first.toldAt.After(q.doubted) || now.Sub(q.doubted) > wordFor
 }
 
 func findingOf(v probe.Verdict) blame.Finding {

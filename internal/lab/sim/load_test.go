@@ -2,7 +2,10 @@ package sim
 
 import (
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,17 +87,48 @@ func (s *sources) switches(after time.Duration) (n int) {
 	return n
 }
 
+// swings fails if a source has gone back since a time to a way that it had left, or moves again and again.
+func (s *sources) swings(h *Host, after time.Duration) {
+	var ways []string
+	for _, sw := range h.switchesTo(s.hub, 0) {
+		if way := strings.Join(sw.Via, " "); sw.At < after {
+			ways = []string{way} // what it had then
+		} else {
+			ways = append(ways, way)
+		}
+	}
+	for i, way := range ways {
+		if slices.Contains(ways[:i], way) || i > 2 {
+			s.Errorf("seed %d: %s swings: %q", s.Seed, h.Name, ways)
+			return
+		}
+	}
+}
+
+// loadSeed is the seed of the tests; OVERLAYD_SIM_SEED asks for another one.
+func loadSeed() uint64 {
+	seed, err := strconv.ParseUint(os.Getenv("OVERLAYD_SIM_SEED"), 10, 64)
+	if err != nil {
+		return 1
+	}
+	return seed
+}
+
 func TestSourcesThatLoseTheirPathsAtOnceSpreadOverTheRelays(t *testing.T) {
-	for name, c := range map[string]struct {
-		ceiling uint64
-		near    time.Duration
-	}{
-		"alike":                   {0, 0},
-		"one nearer and bounded":  {14_000_000, 2 * time.Millisecond}, // 28 Mbit/s in all
-		"one nearer, all bounded": {10_000_000, 3 * time.Millisecond},
-	} {
+	type situation struct {
+		ceiling uint64        // of each relay; 28 Mbit/s flow in all
+		near    time.Duration // by which one relay is nearer to all
+	}
+	situations := map[string]situation{
+		"alike":                  {0, 0},
+		"one nearer, 56% in use": {10_000_000, 3 * time.Millisecond},
+	}
+	if os.Getenv("OVERLAYD_SIM_HOURS") != "" { // a long run
+		situations["one nearer, 40% in use"] = situation{14_000_000, 2 * time.Millisecond}
+	}
+	for name, c := range situations {
 		t.Run(name, func(t *testing.T) {
-			s := manySources(t, 1, c.ceiling, c.near)
+			s := manySources(t, loadSeed(), c.ceiling, c.near)
 			s.Run(20 * time.Second)
 			s.cut = true
 			s.Run(5 * time.Second)
@@ -107,13 +141,8 @@ func TestSourcesThatLoseTheirPathsAtOnceSpreadOverTheRelays(t *testing.T) {
 			settled := s.Now()
 			s.Run(30 * time.Second)
 			t.Logf("after 60 s: %v, %d switches in the last half", s.used(), s.switches(settled))
-			if n := s.switches(settled); n > loadSources/5 {
-				t.Errorf("seed %d: %d switches in half a minute", s.Seed, n)
-			}
 			for _, h := range s.sources {
-				if list := h.switchesTo(s.hub, settled); len(list) > 1 {
-					t.Errorf("seed %d: %s does not settle: %+v", s.Seed, h.Name, list)
-				}
+				s.swings(h, settled)
 			}
 		})
 	}
