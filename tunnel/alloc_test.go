@@ -33,7 +33,7 @@ func TestSendingDoesNotAllocate(t *testing.T) {
 	primary := end.path(2)
 	primary.Hop.Label = 5
 	way := fwd.Way{Primary: primary, Duplicate: second.path(2), Budget: fwd.NewBudget(1e12, 1e12)}
-	b.route(to, &fwd.Route{Ways: fwd.Alike(way)}) // not awake
+	b.route(to, &fwd.Route{Ways: alike(way)}) // not awake
 	device, packets := &bind{plane: b.Plane}, transports(40, 1400)
 	send := func() {
 		if err := device.Send(packets, to); err != nil {

@@ -39,7 +39,7 @@ func TestDataGoesOnThePrimaryPath(t *testing.T) {
 	to := b.peer(2)
 	primary, other := near.path(2), far.path(2)
 	primary.Hop.Label = 0x55
-	b.route(to, &fwd.Route{Ways: fwd.Alike(fwd.Way{Primary: primary}), All: []*fwd.Path{primary, other}, Awake: true})
+	b.route(to, &fwd.Route{Ways: alike(fwd.Way{Primary: primary}), All: []*fwd.Path{primary, other}, Awake: true})
 	b.send(to, transport(1400, 1), transport(1400, 2), transport(700, 3), transport(1400, 4))
 	near.expect(labelled(0x55, transport(1400, 1)), labelled(0x55, transport(1400, 2)),
 		labelled(0x55, transport(700, 3)), labelled(0x55, transport(1400, 4)))
@@ -57,7 +57,7 @@ func TestDuplicatesGoOutAsFarAsTheBudgetAllows(t *testing.T) {
 	b, first, second := newBare(t, clock.read), newWireEnd(t), newWireEnd(t)
 	to := b.peer(2)
 	way := fwd.Way{Primary: first.path(2), Duplicate: second.path(2), Budget: fwd.NewBudget(1000, 2500)}
-	b.route(to, &fwd.Route{Ways: fwd.Alike(way), Awake: true})
+	b.route(to, &fwd.Route{Ways: alike(way), Awake: true})
 	for i := range 5 {
 		b.send(to, transport(1000, byte(i)))
 	}
@@ -92,7 +92,7 @@ func TestFirstDataNeedNotWaitForASelection(t *testing.T) {
 func TestDataForASleepingPeerWakesIt(t *testing.T) {
 	clock := newManualClock()
 	b, end := newBare(t, clock.read), newWireEnd(t)
-	to, route := b.peer(2), &fwd.Route{Ways: fwd.Alike(fwd.Way{Primary: end.path(2)})}
+	to, route := b.peer(2), &fwd.Route{Ways: alike(fwd.Way{Primary: end.path(2)})}
 	b.route(to, route)
 	b.send(to, transport(keepaliveLen, 1))
 	b.expectNoEvent()
@@ -107,7 +107,7 @@ func TestDataForASleepingPeerWakesIt(t *testing.T) {
 	clock.advance(wakeInterval)
 	b.send(to, transport(100, 3))
 	b.expectEvent(EventWake) // the loop may have missed the first
-	b.route(to, &fwd.Route{Ways: fwd.Alike(fwd.Way{Primary: end.path(2)}), Awake: true})
+	b.route(to, &fwd.Route{Ways: alike(fwd.Way{Primary: end.path(2)}), Awake: true})
 	clock.advance(wakeInterval)
 	b.send(to, transport(100, 4))
 	b.expectNoEvent()
@@ -142,7 +142,7 @@ func TestWhatCannotBeSentIsCountedAndForgotten(t *testing.T) {
 		"no address":   {},
 	} {
 		path := &fwd.Path{Peer: to.id, Hop: hop, Counters: new(fwd.Counters)}
-		b.route(to, &fwd.Route{Ways: fwd.Alike(fwd.Way{Primary: path}), All: []*fwd.Path{path}, Awake: true})
+		b.route(to, &fwd.Route{Ways: alike(fwd.Way{Primary: path}), All: []*fwd.Path{path}, Awake: true})
 		before := b.Stats().SendFailed
 		b.send(to, transport(100, 1), transport(100, 2))
 		b.send(to, handshakeMessage(wire.WireGuardInitiation, 148))

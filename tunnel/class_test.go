@@ -18,7 +18,7 @@ func ofClass(class wire.TrafficClass, size int, number byte) []byte {
 func TestEachClassTravelsItsWay(t *testing.T) {
 	b, first, second := newBare(t, testClock), newWireEnd(t), newWireEnd(t)
 	to := b.peer(2)
-	ways := fwd.Alike(fwd.Way{Primary: first.path(2)})
+	ways := alike(fwd.Way{Primary: first.path(2)})
 	ways[wire.Bulk] = fwd.Way{Primary: second.path(2)}
 	b.route(to, &fwd.Route{Ways: ways, Awake: true})
 	b.send(to, ofClass(wire.DefaultTraffic, 100, 1), ofClass(wire.Interactive, 100, 2), ofClass(wire.Bulk, 5000, 3),
@@ -36,7 +36,7 @@ func TestOnlyClassesThatWantItAreCopiedAndEachWithinItsBudget(t *testing.T) {
 	b, first, second := newBare(t, clock.read), newWireEnd(t), newWireEnd(t)
 	to := b.peer(2)
 	primary, other := first.path(2), second.path(2)
-	ways := fwd.Alike(fwd.Way{Primary: primary})
+	ways := alike(fwd.Way{Primary: primary})
 	ways[wire.Interactive] = fwd.Way{Primary: primary, Duplicate: other, Budget: fwd.NewBudget(1e6, 1e6)}
 	ways[wire.Critical] = fwd.Way{Primary: primary, Duplicate: other, Budget: fwd.NewBudget(1000, 250)}
 	b.route(to, &fwd.Route{Ways: ways, Awake: true})
@@ -66,7 +66,7 @@ func TestOnlyClassesThatWantItAreCopiedAndEachWithinItsBudget(t *testing.T) {
 func TestAClassWithoutAPathIsSentUndecided(t *testing.T) {
 	b, first, second := newBare(t, testClock), newWireEnd(t), newWireEnd(t)
 	to := b.peer(2)
-	ways := fwd.Alike(fwd.Way{Primary: first.path(2)})
+	ways := alike(fwd.Way{Primary: first.path(2)})
 	ways[wire.Bulk] = fwd.Way{Duplicate: first.path(2)}
 	b.route(to, &fwd.Route{Ways: ways, All: []*fwd.Path{second.path(2)}, Awake: true})
 	b.send(to, ofClass(wire.DefaultTraffic, 100, 1), ofClass(wire.Bulk, 100, 2), ofClass(wire.DefaultTraffic, 100, 3))
@@ -91,7 +91,7 @@ func BenchmarkSendClasses(b *testing.B) {
 		b.Run(c.name, func(b *testing.B) {
 			p, first, second := newBare(b, testClock), newWireEnd(b), newWireEnd(b)
 			to := p.peer(2)
-			ways := fwd.Alike(fwd.Way{Primary: first.path(2)})
+			ways := alike(fwd.Way{Primary: first.path(2)})
 			ways[wire.Critical].Duplicate, ways[wire.Critical].Budget = second.path(2), fwd.NewBudget(1e12, 1e12)
 			p.route(to, &fwd.Route{Ways: ways, Awake: true})
 			var packets [][]byte

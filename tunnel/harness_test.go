@@ -169,7 +169,7 @@ func pathTo(peer *site, at netip.AddrPort, label wire.Label) *fwd.Path {
 }
 
 func routeOn(paths ...*fwd.Path) *fwd.Route {
-	return &fwd.Route{Ways: fwd.Alike(fwd.Way{Primary: paths[0]}), All: paths, Awake: true}
+	return &fwd.Route{Ways: alike(fwd.Way{Primary: paths[0]}), All: paths, Awake: true}
 }
 
 // packet is an IPv4 packet from one host to another, with a number in it.
@@ -279,4 +279,12 @@ func circuitTable(peer *site, path *fwd.Path, relay *site, toRelay *fwd.Path, la
 		Labels:  map[wire.Label]fwd.Entry{label: {From: relay.id, Path: path}},
 		Sources: map[netip.AddrPort]*fwd.Path{relay.addr(): toRelay},
 	}
+}
+
+// alike are the same way for each class of traffic.
+func alike(w fwd.Way) (ways [wire.TrafficClasses]fwd.Way) {
+	for class := range ways {
+		ways[class] = w
+	}
+	return ways
 }

@@ -112,14 +112,6 @@ type Route struct {
 	Awake bool                     // the control loop knows that the peer is active; if not, the next data packet wakes it
 }
 
-// Alike are the same way for each class.
-func Alike(w Way) (ways [wire.TrafficClasses]Way) {
-	for class := range ways {
-		ways[class] = w
-	}
-	return ways
-}
-
 // Switch forwards the frames of one direction of a circuit.
 type Switch struct {
 	To       Hop
