@@ -116,8 +116,11 @@ func (s *Selector) margin(c, selected *candidate, cost float64) float64 {
 	if c.Direct() && !selected.Direct() {
 		return 0
 	}
-	return max(s.cfg.Margin*cost, millis(s.cfg.MinGain))
+	return s.gain(cost)
 }
+
+// gain is what must be saved of a cost to be worth a change.
+func (s *Selector) gain(cost float64) float64 { return max(s.cfg.Margin*cost, millis(s.cfg.MinGain)) }
 
 // better reports whether c is cheaper than the selected path in smoothed and in latest figures, by the margins; the
 // direct path needs none over a relayed one. What is barred is never better than what is not.

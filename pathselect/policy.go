@@ -36,6 +36,10 @@ const (
 	PreferGain = 20.0
 )
 
+// Bars says why a policy bars the path through some relays, whether such a path is known or not; empty if it does not. A
+// nil policy bars none.
+func (p *Policy) Bars(via []wire.NodeID) string { return p.bar(&Path{Via: via}) }
+
 // bar is why a path is barred; empty if it is not.
 func (p *Policy) bar(path *Path) string {
 	if p == nil {

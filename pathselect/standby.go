@@ -122,7 +122,7 @@ func (s *Selector) standbyOrder(a, b, selected *candidate, picked []*candidate) 
 	grade := func(c *candidate) int { return s.grade(c) &^ 8 } // a suspicion passes
 	cost := func(c *candidate) float64 {
 		if slices.Contains(s.current.Standbys, c.ID) {
-			return c.cost - max(s.cfg.Margin*c.cost, millis(s.cfg.MinGain))
+			return c.cost - s.gain(c.cost)
 		}
 		return c.cost
 	}

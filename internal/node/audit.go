@@ -78,7 +78,7 @@ func (c *Core) nextAudit(now time.Time, p *peer) audit {
 	}
 	for _, q := range p.sorted() {
 		if p.choices.standby(q.id) && !p.choices.selects(q.id) && now.Sub(q.audited) > q.auditGap && c.auditable(now, p, q) &&
-			c.slower(p, q) {
+			p.slower(q) {
 			return begin(q, auditFor)
 		}
 	}
@@ -102,11 +102,11 @@ func (c *Core) auditGoesOn(now time.Time, p *peer) bool {
 
 // auditable reports whether copies on a path would tell something.
 func (c *Core) auditable(now time.Time, p *peer, q *path) bool {
-	return q.id != p.route().Selected && p.state(q.id) == probe.Up && c.loadAlong(q.via) < auditLoad && c.distrust(now, p, q) == ""
+	return q.id != p.route().Selected && p.state(q.id) == probe.Up && c.loadAlong(q.via) < auditLoad && !c.suspected(now, p, q.via)
 }
 
 // slower reports whether copies on a path arrive after what they are copies of, so that they bring nothing out of order.
-func (c *Core) slower(p *peer, q *path) bool {
+func (p *peer) slower(q *path) bool {
 	_, mine, _ := p.prober.Link(q.id)
 	_, theirs, ok := p.prober.Link(p.route().Selected)
 	return ok && mine >= theirs

@@ -10,12 +10,13 @@ import (
 	"overlayd/probe"
 )
 
-// choice is one algorithm at work for a peer: for all classes of traffic that no other choice is for, or for some.
+// choice is one algorithm at work for a peer: for a class of traffic, or for the default class and all that no other
+// choice is for.
 type choice struct {
 	selector *pathselect.Selector
 	route    pathselect.Selection
 	using    pathselect.Algorithm
-	classes  []wire.TrafficClass // that it is for; none: all that are left
+	class    wire.TrafficClass
 }
 
 // choices are the algorithms at work for a peer. The first one is there always: what it selects is also the way of
@@ -30,7 +31,7 @@ type choices struct {
 // of is the choice for a class of traffic.
 func (cs *choices) of(class wire.TrafficClass) *choice {
 	for _, ch := range cs.list[1:] {
-		if slices.Contains(ch.classes, class) {
+		if ch.class == class {
 			return ch
 		}
 	}
@@ -103,7 +104,7 @@ func (c *Core) appoint(cs *choices, id wire.NodeID) (changed bool) {
 			continue
 		}
 		list = append(list, &choice{
-			selector: pathselect.New(c.cfg.Select, using, class, c.rng()), using: using, classes: []wire.TrafficClass{class},
+			selector: pathselect.New(c.cfg.Select, using, class, c.rng()), using: using, class: class,
 		})
 		changed = true
 	}
@@ -182,11 +183,7 @@ func (c *Core) selected(now time.Time, p *peer, ch *choice, sel pathselect.Selec
 		p.relays.due = now
 	}
 	if q := p.paths[sel.Selected]; q != nil && before != sel.Selected {
-		class := wire.DefaultTraffic
-		if len(ch.classes) > 0 {
-			class = ch.classes[0]
-		}
-		c.emit(c.switched(p, class, q, sel.Reason))
+		c.emit(c.switched(p, ch.class, q, sel.Reason))
 	}
 	c.setRates(now, p)
 }

@@ -341,7 +341,8 @@ func (c *Core) tick(now time.Time) {
 		c.step(c.gatherer.Step(now, nat.Tick{}))
 	}
 	if due, ok := c.ledger.NextDeadline(); ok && !due.After(now) {
-		c.reviewTrust(now)
+		c.ledger.Tick(now)
+		c.tellTrust(now)
 	}
 	if due, ok := c.puncher.NextDeadline(); ok && !due.After(now) {
 		c.step(c.puncher.Step(now, nat.Tick{}))

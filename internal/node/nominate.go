@@ -223,7 +223,7 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 	for i := range found {
 		n := &found[i]
 		n.price = c.appraise(now, p, n) + inMillis(wish.Toll(n.via)+pathselect.LoadCost(c.loadAlong(n.via)))
-		n.last = wish.Bars(n.via) != "" || c.suspected(now, p, n.via) || c.leaky(now, p, n.via)
+		n.last = wish.Bars(n.via) != "" || c.suspected(now, p, n.via) || c.leaky(now, p, p.byVia(n.via))
 	}
 	slices.SortFunc(found, func(a, b nominee) int {
 		if a.last != b.last {
@@ -301,13 +301,12 @@ func (c *Core) untested(now time.Time, p *peer) bool {
 // desperate reports whether what is sent to a peer takes a path that loses much, or that nobody wants.
 func (c *Core) desperate(now time.Time, p *peer) bool {
 	q := p.paths[p.route().Selected]
-	return q != nil && !q.direct() && (c.leaky(now, p, q.via) || c.suspected(now, p, q.via))
+	return q != nil && !q.direct() && (c.leaky(now, p, q) || c.suspected(now, p, q.via))
 }
 
 // leaky reports whether a circuit loses so much that others should get their turn: of data too, of which hearsay tells
 // nothing.
-func (c *Core) leaky(now time.Time, p *peer, via []wire.NodeID) bool {
-	q := p.byVia(via)
+func (c *Core) leaky(now time.Time, p *peer, q *path) bool {
 	if q == nil {
 		return false
 	}

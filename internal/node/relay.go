@@ -77,7 +77,7 @@ func (c *Core) dropWorstCircuit(now time.Time, p *peer) bool {
 	unused := func(q *path) bool { return !c.inUse(now, p, q) }
 	useless := func(q *path) bool {
 		_, _, last := q.fwd.Counters.Counts()
-		return !p.choices.selects(q.id) && (c.leaky(now, p, q.via) || c.suspected(now, p, q.via)) &&
+		return !p.choices.selects(q.id) && (c.leaky(now, p, q) || c.suspected(now, p, q.via)) &&
 			(last == 0 || now.Sub(c.timeOf(last)) > uselessFor)
 	}
 	for _, droppable := range []func(*path) bool{unused, useless} {

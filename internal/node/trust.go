@@ -2,7 +2,6 @@ package node
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"overlayd/internal/blame"
@@ -45,7 +44,7 @@ func (c *Core) judge(now time.Time, p *peer, q *path, d *probe.Data) {
 	c.step(c.ledger.Step(now, blame.Evidence{
 		Peer: p.id, Path: q.id, Relays: q.via, Finding: finding, At: d.At, Why: d.String(),
 	}))
-	c.reviewTrust(now)
+	c.tellTrust(now)
 }
 
 // heardSince reports whether the first relay of a path has told its load since the path is in doubt: it may be about to
@@ -68,9 +67,8 @@ func findingOf(v probe.Verdict) blame.Finding {
 	}
 }
 
-// reviewTrust ends quarantines that are over, and tells what has changed.
-func (c *Core) reviewTrust(now time.Time) {
-	c.ledger.Tick(now)
+// tellTrust tells what has changed in the ledger.
+func (c *Core) tellTrust(now time.Time) {
 	c.blamed = c.ledger.Drain(c.blamed[:0])
 	for _, change := range c.blamed {
 		relay, peer := c.name(change.Relay), c.name(change.Peer)
@@ -80,32 +78,41 @@ func (c *Core) reviewTrust(now time.Time) {
 				relay, peer, change.Until.Sub(now).Round(time.Second), change.Why)
 		}
 		c.emit(Quarantined{Relay: change.Relay, Peer: change.Peer, Over: change.Until.IsZero(), Why: text})
-		for _, id := range c.order { // the word of two peers counts for all
-			p := c.peers[id]
-			p.outdated = true
-			if p.use.level == active {
-				p.relays.due = now // others may be wanted in its place
-			}
-			c.touch(p)
+	}
+	if len(c.blamed) == 0 {
+		return
+	}
+	for _, id := range c.order { // the word of two peers counts for all
+		p := c.peers[id]
+		p.outdated = true
+		if p.use.level == active {
+			p.relays.due = now // others may be wanted in its place
+		}
+		c.touch(p)
+	}
+}
+
+// quarantine is the first of some relays that is in quarantine on the way to a peer, until when, and why.
+func (c *Core) quarantine(now time.Time, p *peer, via []wire.NodeID) (relay wire.NodeID, until time.Time, why string, held bool) {
+	for _, relay := range via {
+		if until, why, held := c.ledger.Quarantined(now, relay, p.id); held {
+			return relay, until, why, true
 		}
 	}
+	return relay, until, "", false
 }
 
 // suspected reports whether a relay is in quarantine on the way to a peer.
 func (c *Core) suspected(now time.Time, p *peer, via []wire.NodeID) bool {
-	return slices.ContainsFunc(via, func(relay wire.NodeID) bool {
-		_, _, held := c.ledger.Quarantined(now, relay, p.id)
-		return held
-	})
+	_, _, _, held := c.quarantine(now, p, via)
+	return held
 }
 
 // distrust is why a relay of a path is in quarantine; empty if none is.
 func (c *Core) distrust(now time.Time, p *peer, q *path) string {
-	for _, relay := range q.via {
-		if until, why, held := c.ledger.Quarantined(now, relay, p.id); held {
-			return fmt.Sprintf("%s is in quarantine for another %v: %s",
-				c.name(relay), until.Sub(now).Round(time.Second), why)
-		}
+	relay, until, why, held := c.quarantine(now, p, q.via)
+	if !held {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("%s is in quarantine for another %v: %s", c.name(relay), until.Sub(now).Round(time.Second), why)
 }
