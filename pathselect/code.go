@@ -5,6 +5,7 @@ import "fmt"
 var codeNames = [...]string{
 	NoPath: "no-path", First: "first", Died: "died", Removed: "removed", Faster: "faster", Cleaner: "cleaner",
 	AsGood: "as-good", NothingElse: "nothing-else", Barred: "barred", Lighter: "lighter", Cheaper: "cheaper", CutOff: "cut-off",
+	Returned: "returned",
 }
 
 // String is the code as programs read it.

@@ -70,6 +70,9 @@ func checkSelection(t *testing.T, s *Selector) {
 	case sel.Selected != 0 && at != Up && at != Suspect && works:
 		t.Fatalf("path %d is selected, which is %s, although another works", sel.Selected, at)
 	}
+	if sel.Works() != works {
+		t.Fatalf("the reason is %q, and it is %v that a path works", sel.Reason, works)
+	}
 	if sel.Copies[wire.DefaultTraffic] != 0 && (sel.Copies[wire.DefaultTraffic] == sel.Selected || state[sel.Copies[wire.DefaultTraffic]] != Up) {
 		t.Fatalf("copies go to path %d, %s", sel.Copies[wire.DefaultTraffic], state[sel.Copies[wire.DefaultTraffic]])
 	}

@@ -25,13 +25,15 @@ const (
 	Lighter                 // cheaper, as its relays are less loaded
 	Cheaper                 // cheaper for other reasons, such as a wish
 	CutOff                  // none is selected: those that work are strictly barred
+	Returned                // the first path that works again after none did
 )
 
 // Reason says why a path is the selected one. From is the path before it, To the one that was selected.
 type Reason struct {
 	Code     Code
 	From, To Chosen
-	Detail   string // of From: why it died, or is barred
+	Detail   string        // of From: why it died, or is barred
+	After    time.Duration // of Returned: how long no path worked
 }
 
 // Chosen is a path as it was when a choice was made.
@@ -55,7 +57,7 @@ func (r Reason) Text(name func(wire.NodeID) string) string {
 	case Died:
 		return from + " dead" + detail(r.Detail)
 	case Removed:
-		return from + " is gone"
+		return from + " was removed"
 	case Faster:
 		return fmt.Sprintf("%s %s instead of %s", to, inMillis(r.To.RTT), inMillis(r.From.RTT))
 	case Cleaner:
@@ -63,6 +65,9 @@ func (r Reason) Text(name func(wire.NodeID) string) string {
 	case AsGood:
 		return fmt.Sprintf("%s %s, no worse than %s %s", to, inMillis(r.To.RTT), from, inMillis(r.From.RTT))
 	case NothingElse:
+		if r.To.ID == 0 {
+			return "no path works: " + from + " was removed"
+		}
 		return "no path works: " + from + " dead" + detail(r.Detail)
 	case Barred:
 		return to + " instead of " + from + detail(r.Detail)
@@ -70,6 +75,8 @@ func (r Reason) Text(name func(wire.NodeID) string) string {
 		return fmt.Sprintf("%s: the relays of %s are more loaded", to, from)
 	case Cheaper:
 		return fmt.Sprintf("%s costs %.1f ms instead of %.1f ms %s", to, r.To.Cost, r.From.Cost, from)
+	case Returned:
+		return fmt.Sprintf("%s works again, after %s without a path", to, seconds(r.After))
 	case CutOff:
 		return "no allowed path works, and the wish is strict" + detail(r.Detail)
 	default:

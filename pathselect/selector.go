@@ -55,8 +55,8 @@ type Selection struct {
 	Trial    wire.PathID   // about to become the selected one: to be probed as often; or zero
 	Standbys []wire.PathID // at most two that would take over, the first one first
 	Apart    wire.PathID   // of those that are up, shares least with the selected one; or zero
-	Reason   Reason        // of Selected
-	Since    time.Time     // of Selected
+	Reason   Reason        // why Selected is, or that no path works and why: as it is now
+	Since    time.Time     // of Reason: when Selected was chosen, stopped working, or came back
 	Switches int           // changes from one path to another so far
 
 	// Copies are the paths that are to carry copies of what is sent on Selected, for each class of traffic, as far as
@@ -69,10 +69,21 @@ func (s *Selection) Carries(id wire.PathID) bool {
 	return id != 0 && (id == s.Selected || id == s.Copies[wire.DefaultTraffic] || id == s.Copies[wire.Interactive])
 }
 
+// Works reports whether the selected path carries data, as far as is known.
+func (s *Selection) Works() bool {
+	switch s.Reason.Code {
+	case NoPath, NothingElse, CutOff:
+		return false
+	default:
+		return s.Selected != 0
+	}
+}
+
 // Equal reports whether two selections are the same.
 func (s *Selection) Equal(o *Selection) bool {
 	return s.Selected == o.Selected && s.Copies == o.Copies && s.Trial == o.Trial && s.Apart == o.Apart && s.Since.Equal(o.Since) &&
-		s.Switches == o.Switches && s.Reason.Code == o.Reason.Code && slices.Equal(s.Standbys, o.Standbys)
+		s.Switches == o.Switches && s.Reason.Code == o.Reason.Code && s.Reason.Detail == o.Reason.Detail &&
+		slices.Equal(s.Standbys, o.Standbys)
 }
 
 // Selector chooses among the paths to one peer. It is a pure state machine.
@@ -87,6 +98,7 @@ type Selector struct {
 	list     []*candidate // by ID
 	ranked   []Ranked     // scratch
 	trouble  time.Time    // until when there is trouble near an end
+	outage   outage
 	current  Selection
 	told     Selection
 	deadline time.Time // zero: none
@@ -248,9 +260,8 @@ func (s *Selector) find(id wire.PathID) *candidate {
 
 // lose takes away the selected path, which was removed.
 func (s *Selector) lose(gone *candidate) {
-	s.current.Reason = Reason{Code: Removed, From: chosen(gone)}
 	s.current.Selected = 0
-	s.current.Since = s.now
+	s.current.Reason = Reason{Code: Removed, From: chosen(gone)}
 }
 
 // evaluate decides everything anew from the figures and the time.
@@ -259,6 +270,8 @@ func (s *Selector) evaluate() {
 	selected := s.find(s.current.Selected)
 	if selected == nil || !selected.works() {
 		selected = s.failOver(selected)
+	} else if s.outage.lasts() {
+		s.comeBack(selected)
 	} else if next := s.improve(selected); next != nil {
 		s.move(next, s.improvement(selected, next))
 		selected = next
@@ -283,25 +296,20 @@ func (s *Selector) failOver(failed *candidate) *candidate {
 	if failed != nil {
 		best = s.spread(best, failed)
 	}
-	if best == nil && failed != nil && failed.hard {
-		s.current.Reason = Reason{Code: CutOff, From: chosen(failed), Detail: failed.bar}
-		s.current.Selected, s.current.Since = 0, s.now
-		return nil
-	}
 	if best == nil {
-		if failed != nil && s.current.Reason.Code != NothingElse {
-			s.current.Reason = Reason{Code: NothingElse, From: chosen(failed), To: chosen(failed), Detail: failed.Why}
-		}
-		return failed
+		return s.strand(failed)
 	}
 	r := Reason{Code: First, To: chosen(best)}
-	if failed != nil && failed.hard && failed.State != Dead {
+	switch {
+	case s.outage.lasts():
+		s.comeBack(best)
+		return best
+	case failed != nil && failed.hard && failed.State != Dead:
 		r = Reason{Code: Barred, From: chosen(failed), To: chosen(best), Detail: failed.bar}
-	} else if failed != nil {
+	case failed != nil:
 		r = Reason{Code: Died, From: chosen(failed), To: chosen(best), Detail: failed.Why}
-	} else if s.current.Reason.Code == Removed {
-		r = s.current.Reason
-		r.To = chosen(best)
+	case s.current.Reason.Code == Removed:
+		r = Reason{Code: Removed, From: s.current.Reason.From, To: chosen(best)}
 	}
 	s.move(best, r)
 	return best
@@ -309,9 +317,10 @@ func (s *Selector) failOver(failed *candidate) *candidate {
 
 // move selects another path.
 func (s *Selector) move(to *candidate, r Reason) {
-	if r.From.ID != 0 {
+	if r.From.ID != 0 && r.From.ID != to.ID {
 		s.current.Switches++
 	}
+	s.outage = outage{}
 	s.current.Selected, s.current.Reason, s.current.Since = to.ID, r, s.now
 	s.dropClaims()
 	for _, c := range s.list {

@@ -87,7 +87,43 @@ func TestIfNothingWorksTheSelectionStaysAndTheFirstToReturnIsUsedAtOnce(t *testi
 	r.run(3 * time.Second)
 	r.set(relayed, Up, "answered")
 	r.want(2)
-	r.wantReason("direct path dead: 4 probes unanswered")
+	r.wantReason("via cambridge works again, after 2.0 s without a path")
+}
+
+func TestReasonAndSinceAreThoseOfNow(t *testing.T) {
+	direct, other := path(1, 40*ms), path(2, 60*ms)
+	r := newRig(t, direct, other)
+	since := func(want time.Duration, switches int) {
+		t.Helper()
+		got := r.s.Current()
+		if got.Since.Sub(epoch) != want || got.Switches != switches {
+			t.Errorf("since %v with %d switches, want %v and %d", got.Since.Sub(epoch), got.Switches, want, switches)
+		}
+	}
+	r.run(time.Second)
+	r.set(other, Dead, "the peer shut down")
+	r.set(direct, Dead, "the peer shut down")
+	r.wantReason("no path works: direct path dead: the peer shut down")
+	since(time.Second, 0)
+	r.run(5 * time.Second)
+	direct.Why = "4 probes unanswered"
+	r.update()
+	r.wantReason("no path works: direct path dead: 4 probes unanswered")
+	since(time.Second, 0)
+	r.set(direct, Up, "2 probes in a row answered")
+	r.want(1)
+	r.wantReason("direct path works again, after 4.0 s without a path")
+	since(5*time.Second, 0)
+	r.run(9 * time.Second)
+	r.set(direct, Dead, "4 probes unanswered")
+	r.wantReason("no path works: direct path dead: 4 probes unanswered")
+	since(9*time.Second, 0)
+	r.set(other, Up, "2 probes in a row answered")
+	r.want(2)
+	r.wantReason("direct path works again, after 0.0 s without a path")
+	since(9*time.Second, 1)
+	r.set(direct, Up, "2 probes in a row answered")
+	r.wantReason("direct path works again, after 0.0 s without a path")
 }
 
 func TestRemovedSelection(t *testing.T) {
@@ -97,11 +133,16 @@ func TestRemovedSelection(t *testing.T) {
 	r.paths = r.paths[1:]
 	r.update()
 	r.want(2)
-	r.wantReason("direct path is gone")
+	r.wantReason("direct path was removed")
 	r.paths = nil
 	r.update()
 	r.want(0)
-	r.wantReason("via cambridge is gone")
+	r.wantReason("no path works: via cambridge was removed")
+	r.run(4 * time.Second)
+	r.paths = []*Path{direct}
+	r.update()
+	r.want(1)
+	r.wantReason("direct path works again, after 3.0 s without a path")
 }
 
 func TestBetterMustBeBetterBothWaysByBothMarginsAndLast(t *testing.T) {

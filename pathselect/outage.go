@@ -1,0 +1,41 @@
+package pathselect
+
+import "time"
+
+// outage is a time in which no path that may be used works, after one did.
+type outage struct {
+	since time.Time // zero: there is none
+	last  Chosen    // the path that was selected when it began
+}
+
+func (o *outage) lasts() bool { return !o.since.IsZero() }
+
+// strand says why no path works, as it is now, and returns the selected path: a dead one stays selected, since it is
+// the first that is tried; one that was removed, or that the policy forbids, does not.
+func (s *Selector) strand(failed *candidate) *candidate {
+	r := s.current.Reason
+	switch {
+	case failed != nil && failed.hard:
+		r = Reason{Code: CutOff, From: chosen(failed), Detail: failed.bar}
+	case failed != nil:
+		r = Reason{Code: NothingElse, From: chosen(failed), To: chosen(failed), Detail: failed.Why}
+	case r.Code == Removed:
+		r = Reason{Code: NothingElse, From: r.From}
+	}
+	if r.Code == NoPath { // none ever worked
+		return nil
+	}
+	if !s.outage.lasts() {
+		s.outage = outage{since: s.now, last: r.From}
+	}
+	s.current.Selected, s.current.Reason, s.current.Since = r.To.ID, r, s.outage.since
+	if r.To.ID == 0 {
+		return nil
+	}
+	return failed
+}
+
+// comeBack ends an outage with a path that works.
+func (s *Selector) comeBack(to *candidate) {
+	s.move(to, Reason{Code: Returned, From: s.outage.last, To: chosen(to), After: s.now.Sub(s.outage.since)})
+}
