@@ -114,7 +114,7 @@ func TestOddChangesAreRefusedBeforeTheNodeSeesThem(t *testing.T) {
 		{"/v1/revoke", ``, "no node is named"},
 		{"/v1/reinstate", `{}`, "no node is named"},
 		{"/v1/admin", `{"grant": true}`, "no node is named"},
-		{"/v1/subnets", `{"node": "boston"}`, "this is no network"},
+		{"/v1/subnets", `{"node": "boston"}`, "this is not a network"},
 		{"/v1/subnets", `{"node": "boston", "subnet": "::/0"}`, "::/0 is everything"},
 		{"/v1/leave", `{"forced": true}`, `unknown field \"forced\"`},
 		{"/v1/root/restore", `{}`, "a root key has 32 bytes, and this has 0"},

@@ -31,17 +31,6 @@ func Addr6(network wire.NetworkID, node wire.NodeID) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// ValidPrefix says why p cannot be a network's IPv4 prefix; nil if it can.
-func ValidPrefix(p netip.Prefix) error {
-	switch {
-	case !p.IsValid() || !p.Addr().Is4() || p != p.Masked():
-		return fmt.Errorf("%w: the network's prefix %s is not an IPv4 prefix such as %s", ErrMalformed, p, DefaultPrefix)
-	case p.Bits() < 8 || p.Bits() > 29:
-		return fmt.Errorf("%w: the network's prefix %s must have between 8 and 29 bits", ErrMalformed, p)
-	}
-	return nil
-}
-
 // usable reports whether a node may have the address a: it lies in p and is neither its first nor its last address.
 func usable(p netip.Prefix, a netip.Addr) bool {
 	return a.Is4() && p.Contains(a) && a != p.Addr() && p.Contains(a.Next())

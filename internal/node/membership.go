@@ -71,15 +71,11 @@ type explained struct {
 
 func (e explained) Unwrap() []error { return []error{e.error, e.as} }
 
-// outside says that a network is part of this one, so that no node has it behind it; nil if it is not.
+// outside says why no node of this network may advertise one of the subnets; nil if one may.
 func (n *Node) outside(subnets ...netip.Prefix) error {
-	network := n.core.members.Network()
 	for _, p := range subnets {
-		for _, own := range []netip.Prefix{network.Prefix, network.Prefix6} {
-			if own.Bits() <= p.Bits() && own.Contains(p.Addr()) {
-				return fmt.Errorf("%w: %s is of the network %s itself, %s: name one that is behind the node", control.ErrBadRequest,
-					p, network.Name, own)
-			}
+		if err := n.core.members.Network().CheckSubnet(p); err != nil {
+			return fmt.Errorf("%w: %w", control.ErrBadRequest, err)
 		}
 	}
 	return nil
