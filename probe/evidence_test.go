@@ -187,7 +187,7 @@ func TestOvertakenData(t *testing.T) {
 	for range 20 { // ten packets, of twenty of the session, before each probe
 		c.sent, c.sentSeq = c.sent+10, c.sentSeq+20
 		at = at.add(100 * ms)
-		a.push(at)
+		a.push(at, 1)
 	}
 	e := a.sent(20)
 	for _, x := range []struct {
@@ -208,7 +208,7 @@ func TestOvertakenData(t *testing.T) {
 		}
 	}
 	c.sentSeq = 10 // a new session
-	a.push(at.add(100 * ms))
+	a.push(at.add(100*ms), 1)
 	if got, ok := a.overtaken(a.sent(21), 5); !ok || got.settled != 200 || got.extra != 0 {
 		t.Errorf("in a new session: %+v", got)
 	}

@@ -46,7 +46,7 @@ func (s *script) reports() (list []wire.Report) {
 		list = append(list, wire.Report{
 			Path: s.path(), LastSeq: uint32(s.number()), Probes: uint32(s.number()),
 			Data: uint32(s.number()), Age: uint32(s.number()), Bytes: uint32(s.number()), DataSeq: uint32(s.number()),
-			Runs: uint16(s.number()), Late: uint16(s.number()),
+			Runs: uint16(s.number()), Late: uint16(s.number()), Echo: s.number(),
 		})
 	}
 	return list
@@ -74,11 +74,11 @@ func (s *script) input(now time.Time) Input {
 		return Bye{}
 	case 8, 9:
 		return PingReceived{On: s.path(), At: at, Observed: netip.AddrPort{}, Ping: wire.Ping{
-			Path: s.path(), Seq: uint32(s.number()), Sent: wire.Stamp(s.number()), Reports: s.reports(),
+			Path: s.path(), Seq: uint32(s.number()), Nonce: s.number(), Sent: wire.Stamp(s.number()), Reports: s.reports(),
 		}}
 	case 10:
 		return PongReceived{On: s.path(), At: at, Pong: wire.Pong{
-			Path: s.path(), Seq: uint32(s.number()), Sent: wire.Stamp(s.number()), Received: wire.Stamp(s.number()),
+			Path: s.path(), Seq: uint32(s.number()), Nonce: s.number(), Sent: wire.Stamp(s.number()), Received: wire.Stamp(s.number()),
 			Replied: wire.Stamp(s.number()), Reports: s.reports(),
 		}}
 	case 11, 12, 13:
@@ -88,9 +88,9 @@ func (s *script) input(now time.Time) Input {
 		p := s.pings[int(s.byte())%len(s.pings)]
 		received := wire.Stamp(s.number())
 		return PongReceived{On: p.Path, At: at, Pong: wire.Pong{
-			Path: p.Path, Seq: p.Ping.Seq, Sent: p.Ping.Sent,
+			Path: p.Path, Seq: p.Ping.Seq, Nonce: p.Ping.Nonce, Sent: p.Ping.Sent,
 			Received: received, Replied: received + wire.Stamp(s.byte()),
-			Reports: append(s.reports(), wire.Report{Path: p.Path, LastSeq: p.Ping.Seq}),
+			Reports: append(s.reports(), wire.Report{Path: p.Path, LastSeq: p.Ping.Seq, Echo: p.Ping.Nonce}),
 		}}
 	default:
 		return Tick{}
@@ -99,7 +99,7 @@ func (s *script) input(now time.Time) Input {
 
 // play runs a script and returns everything that came out.
 func play(t *testing.T, b []byte) []Output {
-	p := New(Config{}, stamp, rand.New(rand.NewPCG(1, 2)))
+	p := New(Config{}, stamp, rand.New(rand.NewPCG(1, 2)), rand.NewPCG(3, 4))
 	s := &script{b: b}
 	now := epoch
 	var all []Output

@@ -13,6 +13,7 @@ type heard struct {
 	path   wire.PathID // the peer's number
 	on     wire.PathID // ours, that it last came on
 	last   uint32      // highest sequence
+	nonce  uint64      // of that probe
 	seen   uint64      // bit i: sequence last-i was heard
 	probes uint32
 	data   uint32  // data packets, up to when another path became the owner of ours
@@ -28,9 +29,9 @@ type heard struct {
 const maxJump = 4096
 
 // note counts a probe once.
-func (h *heard) note(seq uint32, at instant) {
+func (h *heard) note(seq uint32, nonce uint64, at instant) {
 	if h.probes == 0 || seq-h.last > maxJump && h.last-seq > maxJump {
-		h.last, h.seen = seq, 1
+		h.last, h.nonce, h.seen = seq, nonce, 1
 		h.probes++
 		h.in.reset()
 		h.order.reset()
@@ -39,7 +40,7 @@ func (h *heard) note(seq uint32, at instant) {
 			h.runs++
 		}
 		h.seen = h.seen<<ahead | 1
-		h.last = seq
+		h.last, h.nonce = seq, nonce
 		h.probes++
 	} else if behind := h.last - seq; behind >= bits.UintSize || h.seen&(1<<behind) == 0 {
 		if behind < bits.UintSize {
@@ -67,7 +68,8 @@ func (h *heard) fill(behind uint32) {
 }
 
 // hear enters a probe of the peer in the table, which forgets the path that was silent for longest if it is full.
-func (p *Prober) hear(id wire.PathID, on *path, seq uint32, at instant) {
+func (p *Prober) hear(ping *wire.Ping, on *path, at instant) {
+	id := ping.Path
 	i, found := slices.BinarySearchFunc(p.heard, id, func(h *heard, id wire.PathID) int {
 		return cmp.Compare(h.path, id)
 	})
@@ -98,7 +100,7 @@ func (p *Prober) hear(id wire.PathID, on *path, seq uint32, at instant) {
 		on.owner = id
 		on.ownBase, on.ownBytes = on.received()
 	}
-	h.note(seq, at)
+	h.note(ping.Seq, ping.Nonce, at)
 	on.heard = max(on.heard, at)
 }
 
@@ -147,6 +149,7 @@ func (p *Prober) reports() []wire.Report {
 	for _, h := range list {
 		r := wire.Report{
 			Path: h.path, LastSeq: h.last, Probes: h.probes, Data: h.data, Bytes: h.bytes, Runs: h.runs, Late: h.late,
+			Echo: h.nonce,
 		}
 		at := h.at
 		if on := p.find(h.on); on != nil && on.owner == h.path && on.counts != nil {

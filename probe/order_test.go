@@ -27,7 +27,7 @@ func TestRunsOfLossesAndLateProbes(t *testing.T) {
 	} {
 		var h heard
 		for i, seq := range c.order {
-			h.note(seq, instant(i)*1e8)
+			h.note(seq, 0, instant(i)*1e8)
 		}
 		if h.runs != c.runs || h.late != c.late {
 			t.Errorf("%s: %d runs, %d late; want %d, %d", c.name, h.runs, h.late, c.runs, c.late)

@@ -22,6 +22,7 @@ func (t instant) sub(u instant) time.Duration { return time.Duration(t - u) }
 // sentProbe is a probe that an answer is accepted for.
 type sentProbe struct {
 	seq      uint32
+	nonce    uint64 // what only who received the probe can echo
 	answered bool
 	sampled  bool
 	at       instant // never: void
@@ -117,7 +118,7 @@ func (p *path) sent(seq uint32) *sentProbe {
 }
 
 // push notes that a probe leaves. The ring grows rather than lose one that is still open.
-func (p *path) push(now instant) *sentProbe {
+func (p *path) push(now instant, nonce uint64) *sentProbe {
 	p.settle()
 	short := len(p.ring) == 0 || p.evidence != nil && len(p.ring) < dataRing
 	if short || p.open <= p.seq && int(p.seq-p.open)+1 >= len(p.ring) {
@@ -125,7 +126,7 @@ func (p *path) push(now instant) *sentProbe {
 	}
 	p.seq++
 	e := p.slot(p.seq)
-	*e = sentProbe{seq: p.seq, at: now}
+	*e = sentProbe{seq: p.seq, nonce: nonce, at: now}
 	p.lastSent = now
 	if p.counts != nil {
 		e.data, _ = p.counts.Seqs()

@@ -13,9 +13,10 @@ import (
 // Prober measures all paths to one peer. It is a pure state machine: the caller Steps it with inputs, and with Tick
 // when NextDeadline has passed, and carries out what Drain gives.
 type Prober struct {
-	cfg   Config
-	clock func(time.Time) wire.Stamp
-	rng   *rand.Rand
+	cfg    Config
+	clock  func(time.Time) wire.Stamp
+	rng    *rand.Rand
+	nonces rand.Source
 
 	paths      []*path  // by id
 	heard      []*heard // by the peer's number
@@ -34,10 +35,10 @@ type Prober struct {
 }
 
 // New is a Prober without paths. The clock maps times to this node's stamps and must advance as they do; rng is the
-// source of all randomness.
-func New(cfg Config, clock func(time.Time) wire.Stamp, rng *rand.Rand) *Prober {
+// source of all choices of times, and nonces that of what a peer must not be able to guess.
+func New(cfg Config, clock func(time.Time) wire.Stamp, rng *rand.Rand, nonces rand.Source) *Prober {
 	return &Prober{
-		cfg: cfg.withDefaults(), clock: clock, rng: rng, graceFrom: never, graceUntil: never,
+		cfg: cfg.withDefaults(), clock: clock, rng: rng, nonces: nonces, graceFrom: never, graceUntil: never,
 		lastFrame: never, regained: never,
 	}
 }
@@ -252,13 +253,19 @@ func (p *Prober) pingReceived(in PingReceived) error {
 	ping := &in.Ping
 	p.peerActive = ping.Active
 	if ping.Path != 0 {
-		p.hear(ping.Path, on, ping.Seq, at)
+		p.hear(ping, on, at)
 	}
 	p.digest(ping.Reports, instant(ping.Sent), instant(ping.Sent), at)
 	p.hint(on, at)
+	reports := p.reports()
+	for i := range reports {
+		if r := &reports[i]; r.Path == ping.Path && r.Echo == ping.Nonce {
+			r.Echo = 0 // the answer itself says it
+		}
+	}
 	p.out = append(p.out, SendPong{Paths: p.answerOn(on), Pong: wire.Pong{
-		Path: ping.Path, Seq: ping.Seq, Sent: ping.Sent, Received: wire.Stamp(at), Replied: wire.Stamp(p.now),
-		Active: p.active, Observed: in.Observed, Reports: p.reports(),
+		Path: ping.Path, Seq: ping.Seq, Nonce: ping.Nonce, Sent: ping.Sent, Received: wire.Stamp(at), Replied: wire.Stamp(p.now),
+		Active: p.active, Observed: in.Observed, Reports: reports,
 	}})
 	return nil
 }

@@ -46,7 +46,7 @@ func (c *fakeCounts) Seqs() (sent, received uint32)  { return c.sentSeq, c.recei
 
 func newRig(t testing.TB) *rig {
 	return &rig{
-		t: t, p: New(Config{}, stamp, rand.New(rand.NewPCG(1, 2))), data: map[wire.PathID]*fakeCounts{},
+		t: t, p: New(Config{}, stamp, rand.New(rand.NewPCG(1, 2)), rand.NewPCG(3, 4)), data: map[wire.PathID]*fakeCounts{},
 	}
 }
 
@@ -93,10 +93,22 @@ func (r *rig) pong(ping SendPing, on wire.PathID, rtt time.Duration, reports ...
 	sent := time.Duration(ping.Ping.Sent)
 	received := wire.Stamp(sent + peerOffset + rtt/2)
 	r.now = max(r.now, sent+rtt-time.Second)
+	r.echo(reports)
 	r.step(PongReceived{On: on, At: r.wall(), Pong: wire.Pong{
-		Path: ping.Path, Seq: ping.Ping.Seq, Sent: ping.Ping.Sent,
+		Path: ping.Path, Seq: ping.Ping.Seq, Nonce: ping.Ping.Nonce, Sent: ping.Ping.Sent,
 		Received: received, Replied: received, Reports: reports,
 	}})
+}
+
+// echo enters in reports the nonces of the probes that they name, as an honest peer does.
+func (r *rig) echo(reports []wire.Report) {
+	for i := range reports {
+		if a := r.p.find(reports[i].Path); a != nil {
+			if e := a.sent(reports[i].LastSeq); e != nil {
+				reports[i].Echo = e.nonce
+			}
+		}
+	}
 }
 
 // up adds paths with a round-trip time of 40 ms and keeps them answered until a time.
@@ -118,6 +130,7 @@ func (r *rig) answer(ping SendPing) { r.pong(ping, ping.Path, 40*ms) }
 // ping lets the peer's path theirs, heard on our path, send a probe with reports.
 func (r *rig) ping(on, theirs wire.PathID, seq uint32, reports ...wire.Report) {
 	r.t.Helper()
+	r.echo(reports)
 	r.step(PingReceived{On: on, At: r.wall(), Observed: netip.AddrPort{}, Ping: wire.Ping{
 		Path: theirs, Seq: seq, Sent: stamp(r.wall()) + wire.Stamp(peerOffset-20*ms), Reports: reports,
 	}})

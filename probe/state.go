@@ -17,7 +17,7 @@ func (p *Prober) digest(reports []wire.Report, known, made, at instant) {
 		if a == nil {
 			continue
 		}
-		if e := a.sent(r.LastSeq); e != nil {
+		if e := a.sent(r.LastSeq); e != nil && e.nonce == r.Echo {
 			a.proved = max(a.proved, e.at)
 			p.deliver(a, e.at, "a report says so", false)
 		}
@@ -75,7 +75,7 @@ func (p *Prober) pongReceived(in PongReceived) {
 		on.heard = max(on.heard, at)
 	}
 	if a := p.find(pong.Path); a != nil {
-		if e := a.sent(pong.Seq); e != nil && wire.Stamp(e.at) == pong.Sent {
+		if e := a.sent(pong.Seq); e != nil && e.nonce == pong.Nonce && wire.Stamp(e.at) == pong.Sent {
 			p.answered(a, e, in.On, pong, at)
 		}
 	}
@@ -302,9 +302,9 @@ func (p *Prober) boost(suspect *path) {
 
 // ping sends a probe and plans the next one.
 func (p *Prober) ping(a *path) {
-	e := a.push(p.now)
+	e := a.push(p.now, p.nonces.Uint64())
 	p.out = append(p.out, SendPing{Path: a.id, Ping: wire.Ping{
-		Path: a.id, Seq: e.seq, Sent: wire.Stamp(p.now), Active: p.active, Reports: p.reports(),
+		Path: a.id, Seq: e.seq, Nonce: e.nonce, Sent: wire.Stamp(p.now), Active: p.active, Reports: p.reports(),
 	}})
 	if a.state == Suspect {
 		p.boost(a)

@@ -34,7 +34,7 @@ func TestTimeThatThePeerHoldsAProbeIsNotRoundTrip(t *testing.T) {
 	ping := take[SendPing](r)[0]
 	r.now = 50 * ms
 	r.step(PongReceived{On: 1, At: r.wall(), Pong: wire.Pong{
-		Path: 1, Seq: 1, Sent: ping.Ping.Sent, Received: 1e9, Replied: 1e9 + wire.Stamp(10*ms),
+		Path: 1, Seq: 1, Nonce: ping.Ping.Nonce, Sent: ping.Ping.Sent, Received: 1e9, Replied: 1e9 + wire.Stamp(10*ms),
 	}})
 	if m := r.measure(1); m.RTT != 40*ms {
 		t.Errorf("rtt %v", m.RTT)
@@ -250,7 +250,8 @@ func TestLateTickJudgesNobodyBeforeTheQueueIsRead(t *testing.T) {
 		r.run(r.now+ms, nil)
 	}
 	seq := r.p.find(1).seq
-	sent := r.p.find(1).sent(seq).at
+	probe := *r.p.find(1).sent(seq)
+	sent := probe.at
 	r.now += 300 * ms // not running
 	r.step(Tick{})
 	r.want(1, Up)
@@ -259,7 +260,7 @@ func TestLateTickJudgesNobodyBeforeTheQueueIsRead(t *testing.T) {
 	}
 	r.now += ms
 	at := epoch.Add(time.Duration(sent) - time.Second + 40*ms)
-	pong := wire.Pong{Path: 1, Seq: seq, Sent: wire.Stamp(sent), Received: 1, Replied: 1}
+	pong := wire.Pong{Path: 1, Seq: seq, Nonce: probe.nonce, Sent: wire.Stamp(sent), Received: 1, Replied: 1}
 	r.step(PongReceived{On: 1, At: at, Pong: pong})
 	r.run(r.now+20*ms, r.answer)
 	r.want(1, Up)

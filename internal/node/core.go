@@ -60,7 +60,7 @@ type CoreConfig struct {
 	Shadow      pathselect.Algorithm                       // runs beside Algorithm, and moves nothing; nil: none
 	Rules       []policy.Rule                              // that users made for paths
 	Seed        [32]byte                                   // of schedules and choices
-	Secret      io.Reader                                  // nonces and labels: a cryptographic source in production
+	Secret      io.Reader                                  // of keys, nonces, labels: a cryptographic source in production
 	Keys        *seal.Memory                               // shared by the cores of a simulation; nil in production
 }
 
@@ -77,6 +77,7 @@ type Core struct {
 	origin time.Time
 	now    time.Time // of the present step
 	random *rand.Rand
+	secret rand.Source // of what nobody else may guess
 
 	box       *seal.Box
 	members   *member.Set
@@ -149,10 +150,11 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 	if cfg.Keys != nil {
 		box.Share(cfg.Keys)
 	}
+	secret := readerSource{cfg.Secret}
 	c := &Core{
-		cfg: cfg, self: self, origin: now, now: now, random: random, box: box,
+		cfg: cfg, self: self, origin: now, now: now, random: random, secret: secret, box: box,
 		members:     member.NewSet(cfg.Network, cfg.Identity, cfg.Certificate, random),
-		circuits:    circuit.New(self, circuit.DefaultConfig(), rand.New(readerSource{cfg.Secret})),
+		circuits:    circuit.New(self, circuit.DefaultConfig(), rand.New(secret)),
 		gatherer:    nat.NewGatherer(gathererConfig()),
 		puncher:     nat.NewPuncher(nat.DefaultPuncherConfig()),
 		ledger:      blame.New(),
@@ -188,7 +190,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 	return c, nil
 }
 
-// readerSource makes a rand.Source of a stream of bytes, so that labels are as unguessable as the stream.
+// readerSource makes a rand.Source of a stream of bytes, so that labels and nonces are as unguessable as the stream.
 type readerSource struct{ io.Reader }
 
 // Uint64 is the next 64 bits. A cryptographic source that fails leaves nothing safe to do.

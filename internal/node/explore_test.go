@@ -46,7 +46,7 @@ func (k *crowd) answer(o *other, rtt time.Duration) (heard []wire.Kind) {
 		ping, err := wire.ParsePing(f.Body)
 		check(k, err)
 		k.now = k.now.Add(rtt)
-		pong := wire.Pong{Path: ping.Path, Seq: ping.Seq, Sent: ping.Sent, Received: 1, Replied: 1}
+		pong := wire.Pong{Path: ping.Path, Seq: ping.Seq, Nonce: ping.Nonce, Sent: ping.Sent, Received: 1, Replied: 1}
 		heard = append(heard, k.tells(o, wire.KindPong, pong.Append(nil))...)
 	}
 	return heard

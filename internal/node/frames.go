@@ -228,7 +228,7 @@ func (c *Core) ping(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 	}
 	if m.Path == 0 { // somebody's ping by hand: answered, not measured
 		answer := wire.Pong{
-			Seq: m.Seq, Sent: m.Sent, Received: c.Stamp(in.At), Replied: c.Stamp(now), Observed: observed,
+			Seq: m.Seq, Nonce: m.Nonce, Sent: m.Sent, Received: c.Stamp(in.At), Replied: c.Stamp(now), Observed: observed,
 		}
 		c.sendOn(p, on, wire.KindPong, answer.Append(nil))
 		return

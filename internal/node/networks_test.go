@@ -27,7 +27,7 @@ func behind(i int, c *member.Certificate, s *member.Statement) {
 func (k *crowd) reached(o *other, rtt time.Duration) {
 	k.Helper()
 	p := k.core.contact(k.now, o.id.ID())
-	p.prober = probe.New(probe.Config{}, k.core.Stamp, k.core.random)
+	p.prober = probe.New(probe.Config{}, k.core.Stamp, k.core.random, k.core.secret)
 	p.choices.list[0].route = pathselect.Selection{}
 	if rtt == 0 {
 		return
@@ -39,7 +39,7 @@ func (k *crowd) reached(o *other, rtt time.Duration) {
 			at := k.now.Add(rtt)
 			k.now = at
 			check(k, p.prober.Step(at, probe.PongReceived{
-				On: 1, At: at, Pong: wire.Pong{Path: 1, Seq: ping.Ping.Seq, Sent: ping.Ping.Sent, Received: 1, Replied: 1},
+				On: 1, At: at, Pong: wire.Pong{Path: 1, Seq: ping.Ping.Seq, Nonce: ping.Ping.Nonce, Sent: ping.Ping.Sent, Received: 1, Replied: 1},
 			}))
 		}
 	}

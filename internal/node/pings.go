@@ -26,10 +26,12 @@ type pings struct {
 }
 
 type pingRequest struct {
-	peer wire.NodeID
-	via  []wire.NodeID // if it waits for a circuit
-	wait bool          // for that circuit
-	any  bool          // it waits for whatever path comes first
+	peer  wire.NodeID
+	nonce uint64 // of the ping, once it is sent
+	sent  wire.Stamp
+	via   []wire.NodeID // if it waits for a circuit
+	wait  bool          // for that circuit
+	any   bool          // it waits for whatever path comes first
 }
 
 // Ping sends one ping to a peer: on the selected path, or through the given relays, for which a circuit is opened if
@@ -87,18 +89,20 @@ func (c *Core) CancelPing(id uint32) (pathless bool) {
 
 // sendPing sends the ping with the given number. Path zero tells both ends that it is not a measurement.
 func (c *Core) sendPing(now time.Time, p *peer, q *path, id uint32) {
-	ping := wire.Ping{Seq: id, Sent: c.Stamp(now)}
+	r := c.pings.out[id]
+	r.nonce, r.sent = c.secret.Uint64(), c.Stamp(now)
+	ping := wire.Ping{Seq: id, Nonce: r.nonce, Sent: r.sent}
 	c.sendOn(p, q, wire.KindPing, ping.Append(nil))
 }
 
 // pinged takes the answer to a person's ping.
 func (c *Core) pinged(p *peer, on *path, m wire.Pong, at time.Time) {
 	r := c.pings.out[m.Seq]
-	if r == nil || r.peer != p.id {
+	if r == nil || r.peer != p.id || r.sent == 0 || r.nonce != m.Nonce {
 		return
 	}
 	delete(c.pings.out, m.Seq)
-	rtt := c.Stamp(at).Sub(m.Sent) - m.Replied.Sub(m.Received)
+	rtt := c.Stamp(at).Sub(r.sent) - m.Replied.Sub(m.Received)
 	c.emit(PingDone{ID: m.Seq, RTT: max(rtt, 0), Via: c.names(on.via), Endpoint: on.fwd.Hop.Addr.String()})
 }
 

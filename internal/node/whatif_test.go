@@ -26,7 +26,7 @@ type way struct {
 func (k *crowd) ways(i int, list ...way) {
 	k.Helper()
 	p := k.core.contact(k.now, k.others[i].id.ID())
-	p.prober = probe.New(probe.Config{}, k.core.Stamp, k.core.random)
+	p.prober = probe.New(probe.Config{}, k.core.Stamp, k.core.random, k.core.secret)
 	for _, q := range p.sorted() {
 		p.remove(q)
 	}
@@ -53,7 +53,7 @@ func (k *crowd) ways(i int, list ...way) {
 	for _, ping := range pings {
 		k.now = sent.Add(rtt[ping.Path])
 		check(k, p.prober.Step(k.now, probe.PongReceived{On: ping.Path, At: k.now, Pong: wire.Pong{
-			Path: ping.Path, Seq: ping.Ping.Seq, Sent: ping.Ping.Sent, Received: 1, Replied: 1,
+			Path: ping.Path, Seq: ping.Ping.Seq, Nonce: ping.Ping.Nonce, Sent: ping.Ping.Sent, Received: 1, Replied: 1,
 		}}))
 	}
 	p.outdated = true

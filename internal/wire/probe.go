@@ -11,13 +11,13 @@ const MaxReports = 16
 // Report tells a peer what was last heard on one of its paths (D6). Counts are totals since the path was first heard,
 // modulo their size; the receiver takes differences.
 //
-//	 0      2       3         7        11     15     19      23         27     29     31
-//	+------+-------+---------+--------+------+------+-------+----------+------+------+
-//	| path | parts | lastseq | probes | age  | data | bytes | dataseq  | runs | late |
-//	+------+-------+---------+--------+------+------+-------+----------+------+------+
-//	                                         |  if parts has 1         | if it has 2 |
+//	 0      2       3         7        11     15     19      23         27     29     31       39
+//	+------+-------+---------+--------+------+------+-------+----------+------+------+--------+
+//	| path | parts | lastseq | probes | age  | data | bytes | dataseq  | runs | late |  echo  |
+//	+------+-------+---------+--------+------+------+-------+----------+------+------+--------+
+//	                                         |  if parts has 1         | if it has 2 | if 4   |
 //
-// A part that is all zeros is left out, so that a path without data, which most are, costs 15 bytes.
+// A part that is all zeros is left out, so that a path without data, which most are, costs 23 bytes.
 type Report struct {
 	Path    PathID // in the numbering of the node that the report is sent to
 	LastSeq uint32 // the highest probe sequence heard on it
@@ -30,12 +30,17 @@ type Report struct {
 
 	Runs uint16 // runs of probes missing from the sequence: the loss periods of RFC 3357
 	Late uint16 // probes that came after one with a higher sequence: reordered, in the terms of RFC 4737
+
+	// Echo is the nonce of the probe LastSeq: without it the report proves no delivery. It is zero where the Pong that
+	// carries the report echoes it already.
+	Echo uint64
 }
 
 // Ping is a probe: it asks for a Pong, and carries reports.
 type Ping struct {
 	Path    PathID // the sender's number for the path that the probe travels
 	Seq     uint32 // counts the probes on this path, from 1
+	Nonce   uint64 // unpredictable, to be echoed: who answers has received the probe (RFC 9000, section 8.2)
 	Sent    Stamp  // sender's clock
 	Active  bool   // data flows, or is about to: the receiver probes at the fast rate too
 	Load    uint8  // how loaded the sender is as a relay: 255 is at its ceiling
@@ -48,6 +53,7 @@ type Ping struct {
 type Pong struct {
 	Path     PathID // of the Ping
 	Seq      uint32 // of the Ping
+	Nonce    uint64 // of the Ping
 	Sent     Stamp  // of the Ping: the asker's clock
 	Received Stamp  // the answerer's clock
 	Replied  Stamp  // the answerer's clock
@@ -62,6 +68,7 @@ type Pong struct {
 func (p *Ping) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(p.Path))
 	b = binary.BigEndian.AppendUint32(b, p.Seq)
+	b = binary.BigEndian.AppendUint64(b, p.Nonce)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Sent))
 	b = append(appendBool(b, p.Active), p.Load)
 	b = binary.BigEndian.AppendUint32(b, p.Known)
@@ -72,8 +79,8 @@ func (p *Ping) Append(b []byte) []byte {
 func ParsePing(b []byte) (Ping, error) {
 	r := reader{b: b}
 	p := Ping{
-		Path: PathID(r.uint16()), Seq: r.uint32(), Sent: Stamp(r.uint64()), Active: r.bool(), Load: r.uint8(),
-		Known: r.uint32(), Reports: r.reports(),
+		Path: PathID(r.uint16()), Seq: r.uint32(), Nonce: r.uint64(), Sent: Stamp(r.uint64()), Active: r.bool(),
+		Load: r.uint8(), Known: r.uint32(), Reports: r.reports(),
 	}
 	return p, r.done()
 }
@@ -82,6 +89,7 @@ func ParsePing(b []byte) (Ping, error) {
 func (p *Pong) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint16(b, uint16(p.Path))
 	b = binary.BigEndian.AppendUint32(b, p.Seq)
+	b = binary.BigEndian.AppendUint64(b, p.Nonce)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Sent))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Received))
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Replied))
@@ -95,7 +103,7 @@ func (p *Pong) Append(b []byte) []byte {
 func ParsePong(b []byte) (Pong, error) {
 	r := reader{b: b}
 	p := Pong{
-		Path: PathID(r.uint16()), Seq: r.uint32(), Sent: Stamp(r.uint64()),
+		Path: PathID(r.uint16()), Seq: r.uint32(), Nonce: r.uint64(), Sent: Stamp(r.uint64()),
 		Received: Stamp(r.uint64()), Replied: Stamp(r.uint64()),
 		Active: r.bool(), Load: r.uint8(), Known: r.uint32(), Observed: r.addrPort(), Reports: r.reports(),
 	}
@@ -106,6 +114,7 @@ func ParsePong(b []byte) (Pong, error) {
 const (
 	reportData  = 1
 	reportOrder = 2
+	reportEcho  = 4
 )
 
 func (r *Report) parts() (parts uint8) {
@@ -114,6 +123,9 @@ func (r *Report) parts() (parts uint8) {
 	}
 	if r.Runs|r.Late != 0 {
 		parts |= reportOrder
+	}
+	if r.Echo != 0 {
+		parts |= reportEcho
 	}
 	return parts
 }
@@ -143,6 +155,9 @@ func (r *Report) append(b []byte) []byte {
 		b = binary.BigEndian.AppendUint16(b, r.Runs)
 		b = binary.BigEndian.AppendUint16(b, r.Late)
 	}
+	if parts&reportEcho != 0 {
+		b = binary.BigEndian.AppendUint64(b, r.Echo)
+	}
 	return b
 }
 
@@ -167,6 +182,9 @@ func (r *reader) report() Report {
 	}
 	if parts&reportOrder != 0 {
 		out.Runs, out.Late = r.uint16(), r.uint16()
+	}
+	if parts&reportEcho != 0 {
+		out.Echo = r.uint64()
 	}
 	if out.parts() != parts {
 		r.failed = true

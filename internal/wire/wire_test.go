@@ -14,10 +14,11 @@ import (
 
 var (
 	reports = []Report{
-		{Path: 1, LastSeq: 2, Probes: 3, Age: 5, Data: 4, Bytes: 6, DataSeq: 7, Runs: 8, Late: 9},
+		{Path: 1, LastSeq: 2, Probes: 3, Age: 5, Data: 4, Bytes: 6, DataSeq: 7, Runs: 8, Late: 9, Echo: 10},
 		{Path: 65535, LastSeq: 1<<32 - 1, Age: 7},
 		{Path: 2, LastSeq: 1, Probes: 1, Bytes: 1},
 		{Path: 3, LastSeq: 1, Probes: 1, Late: 1},
+		{Path: 4, LastSeq: 1, Probes: 1, Echo: 1<<64 - 1},
 	}
 	v4 = netip.MustParseAddrPort("198.51.100.7:51871")
 	v6 = netip.MustParseAddrPort("[2001:db8::7]:51871")
@@ -36,8 +37,8 @@ func parser[T any](parse func([]byte) (T, error)) func([]byte) (any, error) {
 }
 
 func bodies() []body {
-	ping := Ping{Path: 3, Seq: 4, Sent: 5, Active: true, Load: 200, Reports: reports}
-	pong := Pong{Path: 3, Seq: 4, Sent: 5, Received: 6, Replied: 7, Active: true, Load: 255, Observed: v6, Reports: reports}
+	ping := Ping{Path: 3, Seq: 4, Nonce: 11, Sent: 5, Active: true, Load: 200, Reports: reports}
+	pong := Pong{Path: 3, Seq: 4, Nonce: 12, Sent: 5, Received: 6, Replied: 7, Active: true, Load: 255, Observed: v6, Reports: reports}
 	open := CircuitOpen{ID: 1, Opener: NodeID{1}, Route: []NodeID{{2}, {3}}, Hop: 1, Label: MaxLabel}
 	opened := CircuitOpened{ID: 1, Label: 2}
 	closing := CircuitClose{ID: 1}
@@ -149,16 +150,16 @@ func TestDataSeqIsTheCounterOfATransportMessage(t *testing.T) {
 
 // A report has one form: parts that are not known, or that are there but empty, are malformed.
 func TestReportPartsAreExact(t *testing.T) {
-	const parts = 2 + 4 + 8 + 1 + 1 + 4 + 1 + 2 // where the first report says what is in it
+	const parts = 2 + 4 + 8 + 8 + 1 + 1 + 4 + 1 + 2 // where the first report says what is in it
 	plain := Ping{Path: 1, Seq: 1, Reports: []Report{{Path: 1, LastSeq: 2}}}
 	body := plain.Append(nil)
 	if got := len(body) - (parts - 2); got != 15 {
-		t.Errorf("a report without data takes %d bytes, want 15", got)
+		t.Errorf("a report without data and echo takes %d bytes, want 15", got)
 	}
 	for _, c := range []struct {
 		parts uint8
 		empty int
-	}{{reportData, 12}, {reportOrder, 4}, {reportData | reportOrder, 16}, {4, 0}, {128, 0}} {
+	}{{reportData, 12}, {reportOrder, 4}, {reportData | reportOrder, 16}, {reportEcho, 8}, {8, 0}, {128, 0}} {
 		b := append(bytes.Clone(body), make([]byte, c.empty)...)
 		b[parts] = c.parts
 		if _, err := ParsePing(b); !errors.Is(err, ErrMalformed) {

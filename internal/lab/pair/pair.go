@@ -215,7 +215,7 @@ const updateEvery = 100 * time.Millisecond
 func newEnd(s *Sim, name string, base wire.PathID, seed uint64, offset time.Duration) *End {
 	algo := pathselect.Balanced()
 	e := &End{name: name, sim: s, base: base, offset: offset, armed: -1, flow: Selection{-1, -1}}
-	e.Prober = probe.New(probe.Config{}, e.stamp, rand.New(rand.NewPCG(seed, 2)))
+	e.Prober = probe.New(probe.Config{}, e.stamp, rand.New(rand.NewPCG(seed, 2)), rand.NewPCG(seed, 4))
 	e.Selector = pathselect.New(pathselect.Config{}, algo, wire.DefaultTraffic, rand.New(rand.NewPCG(seed, 3)))
 	e.step(probe.SetActive{Active: true})
 	s.At(0, e.refresh)
