@@ -223,7 +223,7 @@ func (e *Emulator) read(from wan.Site) {
 			e.free = append(e.free, b[:cap(b)])
 			continue
 		}
-		e.network.Send(e.now(), from, to, len(b), b)
+		e.network.Send(e.now(), from, to, examine(b), b)
 	}
 }
 
@@ -245,8 +245,21 @@ func (e *Emulator) deliver() {
 			}
 			e.lateness.add(now - r.Due)
 		}
+		if r.Fate == wan.TooLarge {
+			e.answerTooLarge(r)
+		}
 		e.free = append(e.free, r.Data[:cap(r.Data)])
 	}
+}
+
+// answerTooLarge tells the sender of a packet what the link carries, by the way back.
+func (e *Emulator) answerTooLarge(r wan.Result[[]byte]) {
+	b := e.buffer()
+	if told := tooBig(b, r.Data, r.MTU); told != nil {
+		e.network.Send(e.now(), r.To, r.From, examine(told), told)
+		return
+	}
+	e.free = append(e.free, b)
 }
 
 // buffer is room for one packet. The number of buffers is bounded by what the network holds.
@@ -257,15 +270,4 @@ func (e *Emulator) buffer() []byte {
 		return b
 	}
 	return make([]byte, MTU+48)
-}
-
-// destination is the destination address of an IP packet; not valid if it has none.
-func destination(b []byte) netip.Addr {
-	switch {
-	case len(b) >= 20 && b[0]>>4 == 4:
-		return netip.AddrFrom4([4]byte(b[16:20]))
-	case len(b) >= 40 && b[0]>>4 == 6:
-		return netip.AddrFrom16([16]byte(b[24:40]))
-	}
-	return netip.Addr{}
 }

@@ -162,6 +162,9 @@ func changeFields(c *Change) fields {
 		"jitter":  intoNew(&c.Jitter, parseDuration),
 		"loss":    intoNew(&c.Loss, parseShare),
 		"reorder": intoNew(&c.Reorder, parseBool),
+		"drop":    intoDrop(&c.Drop),
+		"mtu":     intoNew(&c.MTU, parsePacketSize),
+		"icmp":    intoNew(&c.ICMP, parseBool),
 		"rtt": func(n *yaml.Node) error {
 			err := intoNew(&c.Delay, parseDuration)(n)
 			if err == nil {

@@ -80,6 +80,9 @@ type Change struct {
 	Jitter  *time.Duration
 	Loss    *float64
 	Reorder *bool
+	Drop    *Drop
+	MTU     *int  // bytes of the largest IP packet that passes
+	ICMP    *bool // the sender of a larger one is told
 }
 
 // String writes the change as a scenario does.
@@ -96,6 +99,15 @@ func (c Change) String() string {
 	}
 	if c.Reorder != nil {
 		parts = append(parts, fmt.Sprintf("reorder %v", *c.Reorder))
+	}
+	if c.Drop != nil {
+		parts = append(parts, c.Drop.String())
+	}
+	if c.MTU != nil {
+		parts = append(parts, fmt.Sprintf("mtu %d", *c.MTU))
+	}
+	if c.ICMP != nil {
+		parts = append(parts, fmt.Sprintf("icmp %v", *c.ICMP))
 	}
 	return strings.Join(parts, ", ")
 }

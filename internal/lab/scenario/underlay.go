@@ -66,6 +66,13 @@ func (c Change) Of(l wan.Link) wan.Link {
 	set(&l.Jitter, c.Jitter)
 	set(&l.Loss, c.Loss)
 	set(&l.Reorder, c.Reorder)
+	set(&l.MTU, c.MTU)
+	if c.Drop != nil {
+		l.Drop = c.Drop.Of(l.Drop)
+	}
+	if c.ICMP != nil {
+		l.Mute = !*c.ICMP
+	}
 	return l
 }
 

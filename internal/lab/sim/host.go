@@ -307,6 +307,7 @@ func (h *Host) SendSized(to *Host, class wire.TrafficClass, size int) uint64 {
 const (
 	packetLen  = 200 // bytes of a data packet if nobody says otherwise
 	ipv4Header = 20
+	ipv6Header = 40
 	udpHeader  = 8
 )
 

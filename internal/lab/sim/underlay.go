@@ -58,7 +58,7 @@ func (u *Underlay) Sent(s wan.Site) uint64 { return u.sent[s] }
 // has arrived.
 func (u *Underlay) Carry(from, to wan.Site, size int, arrived func()) {
 	u.sent[from] += uint64(size)
-	u.network.Send(u.net.Now(), from, to, size, freight{bare: arrived})
+	u.network.Send(u.net.Now(), from, to, wan.Header{Size: size}, freight{bare: arrived})
 	u.arm()
 }
 
@@ -67,10 +67,10 @@ func (u *Underlay) send(d datagram) {
 	if !known {
 		return
 	}
-	size := d.size()
-	u.sent[from] += uint64(size)
+	h := d.header()
+	u.sent[from] += uint64(h.Size)
 	if to, known := u.sites[d.to.Addr()]; known {
-		u.network.Send(u.net.Now(), from, to, size, freight{datagram: d})
+		u.network.Send(u.net.Now(), from, to, h, freight{datagram: d})
 		u.arm()
 	}
 }
@@ -112,11 +112,19 @@ func (d datagram) payload() int {
 	return d.data.size
 }
 
-// size is the size of a datagram as an IP packet.
-func (d datagram) size() int {
-	size := ipv4Header + udpHeader + d.payload()
-	if d.label != 0 {
-		size += wire.LabelHeaderLen
+// header is what a link sees of a datagram.
+func (d datagram) header() wan.Header {
+	h := wan.Header{Size: ipv4Header + udpHeader + d.payload(), Content: wan.OtherUDP}
+	if d.to.Addr().Is6() {
+		h.Size, h.IPv6 = h.Size+ipv6Header-ipv4Header, true
 	}
-	return size
+	switch {
+	case d.label != 0:
+		h.Size, h.Content = h.Size+wire.LabelHeaderLen, wan.Labeled
+	case d.data != nil:
+		h.Content = wan.Transport
+	case wire.Classify(d.control) == wire.ClassControl:
+		h.Content = wan.Control
+	}
+	return h
 }

@@ -12,9 +12,10 @@ const (
 // packet is a packet under way.
 type packet[P any] struct {
 	from, to Site
-	size     int // bytes
-	data     P
-	fate     Fate
+	Header
+	data P
+	fate Fate
+	mtu  int // of the link that it is too large for
 }
 
 // appointment is a stage that a packet reaches at a certain time.

@@ -1,7 +1,7 @@
 // Package wan is the model of a wide-area network, in explicit time: between sites there are links with delay, jitter,
 // loss and cuts, and in front of each site a port with a rate and a queue in each direction.
 //
-//	site A ─▶ uplink queue ─▶ link A→B: cut? lost? delay, jitter ─▶ downlink queue ─▶ site B
+//	site A ─▶ uplink queue ─▶ link A→B: cut? filtered? too large? lost? delay, jitter ─▶ downlink queue ─▶ site B
 //
 // Package emulator carries real packets through it, package sim those of a simulation: what happens to a packet is the
 // same in both.
@@ -28,6 +28,9 @@ type Link struct {
 	Loss    float64       // probability, independent for each packet
 	Cut     bool          // nothing gets through, and nobody is told
 	Reorder bool          // jitter may let a packet overtake another; without it the order is kept
+	Drop    [Families]Filter
+	MTU     int  // bytes of the largest packet that passes; 0 is no limit
+	Mute    bool // the sender of a packet above the MTU is not told
 }
 
 // Port is one direction of a site's connection to the network. A change applies to packets that come after it.
@@ -47,12 +50,14 @@ const (
 	QueueFull        // by the drop-tail queue of an uplink or a downlink
 	Unreachable      // there is no link to the destination
 	Overflow         // more packets were under way than the network holds
+	Filtered         // by the link's filter, and nobody is told
+	TooLarge         // for the link's MTU, and the sender is to be told
 	Fates            // how many there are
 )
 
 // String names the fate.
 func (f Fate) String() string {
-	return [...]string{"delivered", "lost", "cut", "queue full", "unreachable", "overflow"}[f]
+	return [...]string{"delivered", "lost", "cut", "queue full", "unreachable", "overflow", "filtered", "too large"}[f]
 }
 
 // Result is the end of a packet's way.
@@ -61,6 +66,7 @@ type Result[P any] struct {
 	Data     P // as given to Send
 	Due      Instant
 	Fate     Fate
+	MTU      int // of the link, if the packet was TooLarge
 }
 
 // maxUnderWay bounds the packets inside the network.
@@ -133,15 +139,15 @@ func (n *Network[P]) SetPorts(now Instant, s Site, up, down Port) {
 // UnderWay is how many packets are inside the network.
 func (n *Network[P]) UnderWay() int { return n.queue.Len() + len(n.ended) - n.first }
 
-// Send puts a packet of so many bytes into the network, which keeps data until Pop returns it.
-func (n *Network[P]) Send(now Instant, from, to Site, size int, data P) {
+// Send puts a packet into the network, which keeps data until Pop returns it.
+func (n *Network[P]) Send(now Instant, from, to Site, h Header, data P) {
 	n.advance(now)
-	p := packet[P]{from: from, to: to, size: size, data: data}
+	p := packet[P]{from: from, to: to, Header: h, data: data}
 	if n.UnderWay() >= maxUnderWay {
 		n.end(p, now, Overflow)
 		return
 	}
-	departure, ok := n.sites[from].up.admit(now, size)
+	departure, ok := n.sites[from].up.admit(now, h.Size)
 	switch {
 	case !ok:
 		n.end(p, now, QueueFull)
@@ -183,7 +189,7 @@ func (n *Network[P]) advance(now Instant) {
 		case stageDownlink:
 			n.descend(p, at)
 		case stageEnd:
-			n.ended = append(n.ended, Result[P]{From: p.from, To: p.to, Data: p.data, Due: at, Fate: p.fate})
+			n.ended = append(n.ended, Result[P]{From: p.from, To: p.to, Data: p.data, Due: at, Fate: p.fate, MTU: p.mtu})
 		}
 	}
 }
@@ -197,6 +203,16 @@ func (n *Network[P]) cross(p packet[P], at Instant) {
 		return
 	case d.Cut:
 		n.end(p, at, Cut)
+		return
+	case d.Drop[p.family()].drops(p.Header):
+		n.end(p, at, Filtered)
+		return
+	case d.MTU > 0 && p.Size > d.MTU && d.Mute:
+		n.end(p, at, Filtered)
+		return
+	case d.MTU > 0 && p.Size > d.MTU:
+		p.mtu = d.MTU
+		n.end(p, at, TooLarge)
 		return
 	case d.Loss > 0 && d.random.Float64() < d.Loss:
 		n.end(p, at, Lost)
@@ -215,7 +231,7 @@ func (n *Network[P]) cross(p packet[P], at Instant) {
 
 // descend takes a packet that has reached its destination's downlink at the given time through that.
 func (n *Network[P]) descend(p packet[P], at Instant) {
-	if arrival, ok := n.sites[p.to].down.admit(at, p.size); ok {
+	if arrival, ok := n.sites[p.to].down.admit(at, p.Size); ok {
 		n.end(p, arrival, Delivered)
 		return
 	}

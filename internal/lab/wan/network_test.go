@@ -44,8 +44,8 @@ func TestLinkDelaysEachDirectionByItself(t *testing.T) {
 	n := NewNetwork[[]byte](2, 1)
 	n.SetLink(0, 0, 1, Link{Delay: 20 * ms})
 	n.SetLink(0, 1, 0, Link{Delay: 5 * ms})
-	n.Send(100*ms, 0, 1, 100, packetOf(100, 0))
-	n.Send(100*ms, 1, 0, 100, packetOf(100, 0))
+	n.Send(100*ms, 0, 1, Header{Size: 100}, packetOf(100, 0))
+	n.Send(100*ms, 1, 0, Header{Size: 100}, packetOf(100, 0))
 	got := drain(t, n)
 	if len(got) != 2 || got[0].To != 0 || got[0].Due != 105*ms || got[1].To != 1 || got[1].Due != 120*ms {
 		t.Errorf("got %+v", got)
@@ -55,7 +55,7 @@ func TestLinkDelaysEachDirectionByItself(t *testing.T) {
 func TestPacketIsNotDeliveredEarly(t *testing.T) {
 	n := NewNetwork[[]byte](2, 1)
 	n.SetLink(0, 0, 1, Link{Delay: 20 * ms})
-	n.Send(0, 0, 1, 100, packetOf(100, 0))
+	n.Send(0, 0, 1, Header{Size: 100}, packetOf(100, 0))
 	if r, ok := n.Pop(20*ms - 1); ok {
 		t.Errorf("delivered early: %+v", r)
 	}
@@ -67,7 +67,7 @@ func TestPacketIsNotDeliveredEarly(t *testing.T) {
 func TestUnlistedPairIsUnreachable(t *testing.T) {
 	n := NewNetwork[[]byte](3, 1)
 	n.SetLink(0, 0, 1, Link{})
-	n.Send(0, 0, 2, 100, packetOf(100, 0))
+	n.Send(0, 0, 2, Header{Size: 100}, packetOf(100, 0))
 	if got := drain(t, n); len(got) != 1 || got[0].Fate != Unreachable {
 		t.Errorf("got %+v", got)
 	}
@@ -76,11 +76,11 @@ func TestUnlistedPairIsUnreachable(t *testing.T) {
 func TestCutSparesWhatIsUnderWay(t *testing.T) {
 	n := NewNetwork[[]byte](2, 1)
 	n.SetLink(0, 0, 1, Link{Delay: 20 * ms})
-	n.Send(0, 0, 1, 100, packetOf(100, 0))
+	n.Send(0, 0, 1, Header{Size: 100}, packetOf(100, 0))
 	n.SetLink(1*ms, 0, 1, Link{Delay: 20 * ms, Cut: true})
-	n.Send(1*ms, 0, 1, 100, packetOf(100, 1))
+	n.Send(1*ms, 0, 1, Header{Size: 100}, packetOf(100, 1))
 	n.SetLink(2*ms, 0, 1, Link{Delay: 20 * ms})
-	n.Send(2*ms, 0, 1, 100, packetOf(100, 2))
+	n.Send(2*ms, 0, 1, Header{Size: 100}, packetOf(100, 2))
 	fates := map[byte]Fate{}
 	for _, r := range drain(t, n) {
 		fates[r.Data[0]] = r.Fate
@@ -94,8 +94,8 @@ func TestCutMeetsPacketsAsTheyLeaveTheUplink(t *testing.T) {
 	n := NewNetwork[[]byte](2, 1)
 	n.SetPorts(0, 0, Port{Rate: 8000, Queue: time.Hour}, Port{}) // 100 bytes take 100 ms
 	n.SetLink(0, 0, 1, Link{})
-	n.Send(0, 0, 1, 100, packetOf(100, 0))
-	n.Send(0, 0, 1, 100, packetOf(100, 1))
+	n.Send(0, 0, 1, Header{Size: 100}, packetOf(100, 0))
+	n.Send(0, 0, 1, Header{Size: 100}, packetOf(100, 1))
 	if r, ok := n.Pop(100 * ms); !ok || r.Fate != Delivered {
 		t.Fatalf("the first packet: %+v, %v", r, ok)
 	}
@@ -110,7 +110,7 @@ func TestRateSpacesPacketsAndQueueDropsTheTail(t *testing.T) {
 	n.SetPorts(0, 0, Port{Rate: 8_000_000, Queue: 10 * ms}, Port{}) // 1000 bytes take 1 ms
 	n.SetLink(0, 0, 1, Link{Delay: 5 * ms})
 	for i := range 20 {
-		n.Send(0, 0, 1, 1000, packetOf(1000, byte(i)))
+		n.Send(0, 0, 1, Header{Size: 1000}, packetOf(1000, byte(i)))
 	}
 	var delivered, dropped []byte
 	for _, r := range drain(t, n) {
@@ -133,8 +133,8 @@ func TestDownlinkIsSharedByAllSenders(t *testing.T) {
 	n.SetPorts(0, 2, Port{}, Port{Rate: 8_000_000, Queue: time.Second})
 	n.SetLink(0, 0, 2, Link{Delay: 30 * ms})
 	n.SetLink(0, 1, 2, Link{Delay: 10 * ms})
-	n.Send(0, 0, 2, 1000, packetOf(1000, 0))
-	n.Send(20*ms, 1, 2, 1000, packetOf(1000, 1)) // reaches the downlink together with the first
+	n.Send(0, 0, 2, Header{Size: 1000}, packetOf(1000, 0))
+	n.Send(20*ms, 1, 2, Header{Size: 1000}, packetOf(1000, 1)) // reaches the downlink together with the first
 	got := drain(t, n)
 	if len(got) != 2 || got[0].Due != 31*ms || got[1].Due != 32*ms {
 		t.Errorf("got %+v", got)
@@ -145,9 +145,9 @@ func TestRateLiftedLetsNothingOvertake(t *testing.T) {
 	n := NewNetwork[[]byte](2, 1)
 	n.SetPorts(0, 0, Port{Rate: 8000, Queue: time.Hour}, Port{})
 	n.SetLink(0, 0, 1, Link{})
-	n.Send(0, 0, 1, 100, packetOf(100, 0))
+	n.Send(0, 0, 1, Header{Size: 100}, packetOf(100, 0))
 	n.SetPorts(1*ms, 0, Port{}, Port{})
-	n.Send(1*ms, 0, 1, 100, packetOf(100, 1))
+	n.Send(1*ms, 0, 1, Header{Size: 100}, packetOf(100, 1))
 	if got := drain(t, n); got[0].Data[0] != 0 || got[1].Data[0] != 1 {
 		t.Errorf("got %+v", got)
 	}
@@ -159,7 +159,7 @@ func TestLossIsAsOftenAsAsked(t *testing.T) {
 	const sent = 20_000
 	lost := 0
 	for i := range sent {
-		n.Send(Instant(i), 0, 1, 1, packetOf(1, 0))
+		n.Send(Instant(i), 0, 1, Header{Size: 1}, packetOf(1, 0))
 		for {
 			r, ok := n.Pop(Instant(i))
 			if !ok {
@@ -180,7 +180,7 @@ func TestJitterReordersOnlyWhenAsked(t *testing.T) {
 		n := NewNetwork[[]byte](2, 3)
 		n.SetLink(0, 0, 1, Link{Delay: 20 * ms, Jitter: 10 * ms, Reorder: reorder})
 		for i := range 100 {
-			n.Send(Instant(i)*ms, 0, 1, 1, packetOf(1, byte(i)))
+			n.Send(Instant(i)*ms, 0, 1, Header{Size: 1}, packetOf(1, byte(i)))
 		}
 		return slices.IsSortedFunc(drain(t, n), func(a, b Result[[]byte]) int { return int(a.Data[0]) - int(b.Data[0]) })
 	}
@@ -196,7 +196,7 @@ func TestNetworkIsBounded(t *testing.T) {
 	n := NewNetwork[[]byte](2, 1)
 	n.SetLink(0, 0, 1, Link{Delay: time.Hour})
 	for range maxUnderWay + 10 {
-		n.Send(0, 0, 1, 1, packetOf(1, 0))
+		n.Send(0, 0, 1, Header{Size: 1}, packetOf(1, 0))
 	}
 	overflow := 0
 	for {
@@ -259,7 +259,7 @@ func simulate(t testing.TB, seed uint64) []string {
 			sent++
 			b := make([]byte, 2+r.IntN(1400))
 			b[0], b[1] = byte(sent>>8), byte(sent)
-			n.Send(now, from, to, len(b), b)
+			n.Send(now, from, to, Header{Size: len(b)}, b)
 		}
 		pop()
 	}
@@ -288,7 +288,7 @@ func BenchmarkNetwork(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		now += 20 * time.Microsecond
-		n.Send(now, 0, 1, len(data), data)
+		n.Send(now, 0, 1, Header{Size: len(data)}, data)
 		for {
 			if _, ok := n.Pop(now); !ok {
 				break
