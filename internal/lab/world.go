@@ -58,12 +58,12 @@ func newWorld(s *scenario.Scenario, seed uint64, keep bool) (_ *world, err error
 	}()
 	var uplinks []emulator.Uplink
 	for i, spec := range s.Sites {
-		st := &site{name: spec.Name, public: spec.Address, index: wan.Site(i)}
-		tun, err := w.attach(st, spec.NAT, i, keep)
+		st := &site{name: spec.Name, public: spec.Addresses()[0], index: wan.Site(i)}
+		tun, err := w.attach(st, spec, i, keep)
 		if err != nil {
 			return nil, fmt.Errorf("site %s: %w", spec.Name, err)
 		}
-		uplinks = append(uplinks, emulator.Uplink{TUN: tun, Addresses: []netip.Addr{spec.Address}})
+		uplinks = append(uplinks, emulator.Uplink{TUN: tun, Addresses: spec.Addresses()})
 		st.ports = [2]wan.Port{wan.Port(spec.Uplink), wan.Port(spec.Downlink)}
 		w.sites[st.name] = st
 		w.order = append(w.order, st)
@@ -92,33 +92,53 @@ func (w *world) close() error {
 }
 
 // attach makes the namespaces of a site and returns the TUN of its uplink.
-func (w *world) attach(st *site, nat scenario.NAT, number int, keep bool) (tun int, err error) {
+func (w *world) attach(st *site, spec scenario.Site, number int, keep bool) (tun int, err error) {
 	if st.host, err = w.namespace(st.name, keep); err != nil {
 		return -1, err
 	}
 	outside := st.host
 	st.inside = st.public
-	if nat == scenario.Masquerade {
+	if spec.NAT == scenario.Masquerade {
 		if outside, err = w.namespace(st.name+"-router", keep); err != nil {
 			return -1, err
 		}
-		if st.inside, err = behindRouter(st.host, outside, byte(number+1)); err != nil {
+		if st.inside, err = behindRouter(st.host, outside, spec, byte(number+1)); err != nil {
 			return -1, err
 		}
 	}
 	if tun, err = outside.AddTUN(uplinkName, emulator.MTU); err != nil {
 		return -1, err
 	}
-	if err := outside.AddAddress(uplinkName, netip.PrefixFrom(st.public, 32)); err != nil {
+	if err := addUplink(outside, spec); err != nil {
 		return -1, err
 	}
-	if err := outside.AddRoute(uplinkName, netns.DefaultRoute(), netip.Addr{}); err != nil {
-		return -1, err
+	for _, b := range spec.Bridges {
+		if err := st.host.AddHostBridge(b.Device, b.Prefix, emulator.MTU); err != nil {
+			return -1, err
+		}
 	}
-	if nat == scenario.Masquerade {
-		return tun, outside.Masquerade(uplinkName)
+	if spec.NAT == scenario.Masquerade {
+		err = errors.Join(outside.Masquerade(uplinkName), outside.Firewall6(uplinkName))
 	}
-	return tun, nil
+	return tun, err
+}
+
+// addUplink gives a site's uplink its addresses and lets everything leave by it.
+func addUplink(outside *netns.Namespace, spec scenario.Site) error {
+	var errs []error
+	if spec.Address.IsValid() {
+		errs = append(
+			errs, outside.AddAddress(uplinkName, netip.PrefixFrom(spec.Address, 32)),
+			outside.AddRoute(uplinkName, netns.DefaultRoute(), netip.Addr{}),
+		)
+	}
+	if spec.Address6.IsValid() {
+		if spec.NAT == scenario.NoNAT {
+			errs = append(errs, outside.AddAddress(uplinkName, netip.PrefixFrom(spec.Address6, 128)))
+		}
+		errs = append(errs, outside.AddRoute(uplinkName, netns.DefaultRoute6(), netip.Addr{}))
+	}
+	return errors.Join(errs...)
 }
 
 // namespace makes a namespace that closes with the world.
@@ -134,15 +154,23 @@ func (w *world) namespace(name string, keep bool) (*netns.Namespace, error) {
 	return ns, nil
 }
 
-// behindRouter connects a host to its router by a network of their own, and returns the host's address there.
-func behindRouter(host, router *netns.Namespace, number byte) (netip.Addr, error) {
+// behindRouter connects a host to its router by networks of their own, and returns the host's IPv4 address there.
+func behindRouter(host, router *netns.Namespace, spec scenario.Site, number byte) (netip.Addr, error) {
 	inside := netip.AddrFrom4([4]byte{192, 168, number, 2})
 	gateway := netip.AddrFrom4([4]byte{192, 168, number, 1})
-	return inside, errors.Join(
+	err := errors.Join(
 		netns.Connect(host, "eth0", router, "lan0", emulator.MTU),
 		host.AddAddress("eth0", netip.PrefixFrom(inside, 24)),
 		router.AddAddress("lan0", netip.PrefixFrom(gateway, 24)),
 		host.AddRoute("eth0", netns.DefaultRoute(), gateway),
+	)
+	if err != nil || !spec.Address6.IsValid() {
+		return inside, err
+	}
+	return inside, errors.Join(
+		host.AddAddress("eth0", netip.PrefixFrom(spec.Address6, 64)),
+		router.AddAddress("lan0", netip.PrefixFrom(spec.Router6(), 64)),
+		host.AddRoute("eth0", netns.DefaultRoute6(), spec.Router6()),
 	)
 }
 

@@ -62,6 +62,22 @@ func (n *Namespace) AddBridge(device string, mtu int) error {
 	return n.setUp(device, mtu)
 }
 
+// AddHostBridge makes a bridge on which the namespace has an address itself, with one end of a veth pair as its port, whose
+// other end is in the namespace as well: so the bridge has a carrier, as one has on which something is.
+func (n *Namespace) AddHostBridge(device string, addr netip.Prefix, mtu int) error {
+	port, plug := device+"-p", device+"-q"
+	if err := n.AddBridge(device, mtu); err != nil {
+		return err
+	}
+	if err := Connect(n, port, n, plug, mtu); err != nil {
+		return err
+	}
+	if err := n.AddPort(device, port); err != nil {
+		return err
+	}
+	return n.AddAddress(device, addr)
+}
+
 // AddPort makes a device a port of a bridge in the same namespace.
 func (n *Namespace) AddPort(bridge, device string) error {
 	master, err := n.links.LinkByName(bridge)
@@ -120,6 +136,9 @@ func (n *Namespace) setUp(device string, mtu int) error {
 
 // DefaultRoute is the prefix that holds every IPv4 address.
 func DefaultRoute() netip.Prefix { return netip.PrefixFrom(netip.IPv4Unspecified(), 0) }
+
+// DefaultRoute6 is the prefix that holds every IPv6 address.
+func DefaultRoute6() netip.Prefix { return netip.PrefixFrom(netip.IPv6Unspecified(), 0) }
 
 func ipNet(p netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}

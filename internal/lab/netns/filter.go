@@ -28,6 +28,32 @@ func (n *Namespace) Masquerade(outside string) error {
 	})
 	conn.AddRule(&nftables.Rule{Table: table, Chain: nat, Exprs: append(outInterface(outside), &expr.Masq{})})
 
+	letAnswersIn(conn, table, outside)
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("set up masquerading: %w", err)
+	}
+	return nil
+}
+
+// Firewall6 makes the namespace a router of IPv6 that lets only answers in by the outside device, and lies between
+// networks of public addresses: nothing is translated.
+func (n *Namespace) Firewall6(outside string) error {
+	if err := n.Sysctl("ipv6/conf/all/forwarding", "1"); err != nil {
+		return err
+	}
+	conn, err := nftables.New(nftables.WithNetNSFd(int(n.handle)))
+	if err != nil {
+		return fmt.Errorf("open nftables: %w", err)
+	}
+	letAnswersIn(conn, conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv6, Name: "firewall"}), outside)
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("set up the firewall: %w", err)
+	}
+	return nil
+}
+
+// letAnswersIn drops what comes in by the outside device and answers nothing.
+func letAnswersIn(conn *nftables.Conn, table *nftables.Table, outside string) {
 	drop := nftables.ChainPolicyDrop
 	for name, hook := range map[string]*nftables.ChainHook{
 		"input": nftables.ChainHookInput, "forward": nftables.ChainHookForward,
@@ -40,10 +66,6 @@ func (n *Namespace) Masquerade(outside string) error {
 		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(established(), accept)})
 		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: append(notFrom(outside), accept)})
 	}
-	if err := conn.Flush(); err != nil {
-		return fmt.Errorf("set up masquerading: %w", err)
-	}
-	return nil
 }
 
 // blockTable is the table that Lose makes and Unblock removes.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
+	"maps"
 	"os"
 	"time"
 
@@ -82,6 +82,7 @@ func decodeScenario(root *yaml.Node) (*Scenario, error) {
 		"seed":        into(&s.Seed, parseUint),
 		"duration":    into(&s.Duration, parsePositive),
 		"founder":     into(&s.Founder, parseName),
+		"defaults":    func(n *yaml.Node) error { return s.defaults.keys().decode(n, "defaults") },
 		"sites":       s.decodeSites,
 		"crowd":       s.decodeCrowd,
 		"lans":        s.decodeLANs,
@@ -93,6 +94,9 @@ func decodeScenario(root *yaml.Node) (*Scenario, error) {
 	}.decode(root, "a scenario")
 	if err == nil {
 		err = s.expandCrowd(root)
+	}
+	if err == nil {
+		err = s.equip(root)
 	}
 	if err == nil {
 		err = s.validate(root)
@@ -113,23 +117,20 @@ func (s *Scenario) decodeSites(n *yaml.Node) error {
 			return errorAt(keyNode, "more than %d sites", maxSites)
 		}
 		started, member := true, true
-		err := fields{
+		keys := fields{
 			"address":  into(&site.Address, parseAddress),
 			"nat":      into(&site.NAT, parseNAT),
 			"uplink":   intoPort(&site.Uplink),
 			"downlink": intoPort(&site.Downlink),
 			"started":  into(&started, parseBool),
 			"member":   into(&member, parseBool),
-		}.decode(value, "a site")
+		}
+		maps.Copy(keys, site.equipment.keys())
+		err := keys.decode(value, "a site")
 		site.Down, site.Outsider = !started || !member, !member
 		s.Sites = append(s.Sites, site)
 		return err
 	})
-}
-
-// defaultAddress is the address of the uplink of a site that does not say, by its number from 0.
-func defaultAddress(number int) netip.Addr {
-	return netip.AddrFrom4([4]byte{198, 51, 100, byte(number + 1)})
 }
 
 // maxSites bounds a network; default addresses come from one /24.

@@ -24,6 +24,8 @@ type Scenario struct {
 	Traffic     []Traffic
 	Events      []Event
 	Expect      []Expectation
+
+	defaults equipment
 }
 
 // NAT is what stands between a site's host and its uplink.
@@ -38,12 +40,16 @@ const (
 // Site is a place with one node and one uplink.
 type Site struct {
 	Name     string
-	Address  netip.Addr // of the uplink
+	Address  netip.Addr // of the uplink; not valid: the site has no IPv4
+	Address6 netip.Addr // likewise
+	Bridges  []Bridge   // of its host
 	NAT      NAT
 	Uplink   Port
 	Downlink Port
 	Down     bool // the node is not started with the others, but by an event
 	Outsider bool // nor is it a member: an event lets it join
+
+	equipment equipment // as the file says
 }
 
 // Port is one direction of a site's connection.

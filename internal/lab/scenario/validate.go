@@ -90,11 +90,16 @@ func (v *validator) checkSites(line int) {
 			v.fail(line, "a site cannot be named %s: the crowd has that name, or it stands for every site", site.Name)
 		}
 		names[site.Name] = true
-		addr := site.Address.String()
-		if other, ok := taken[addr]; ok {
-			v.fail(line, "the sites %s and %s have one address, %s", other, site.Name, addr)
+		for _, a := range site.Addresses() {
+			addr := a.String()
+			if other, ok := taken[addr]; ok {
+				v.fail(line, "the sites %s and %s have one address, %s", other, site.Name, addr)
+			}
+			taken[addr] = site.Name
 		}
-		taken[addr] = site.Name
+		if site.NAT != NoNAT && !site.Address.IsValid() {
+			v.fail(line, "the site %s has no IPv4, so there is nothing to masquerade", site.Name)
+		}
 		if site.Name == v.s.Founder && site.NAT != NoNAT {
 			v.fail(line, "the founder %s is behind a NAT, so nobody could join", site.Name)
 		}

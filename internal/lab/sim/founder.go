@@ -47,8 +47,10 @@ func must(err error) {
 
 // Options vary a host.
 type Options struct {
-	Address   netip.Addr // on the underlay; absent: the next one
-	NAT       bool
+	Address   netip.Addr     // on the underlay; absent: the next one
+	Address6  netip.Addr     // a second one, of IPv6
+	Bridges   []netip.Addr   // more of its own, which nobody else can reach
+	NAT       bool           // in front of the first address, and a firewall in front of the second
 	Admin     bool           // one that the root made
 	Root      bool           // holds the root key
 	Subnets   []netip.Prefix // behind it
@@ -94,21 +96,31 @@ func (f *Founder) place(name string, o Options) *Host {
 		public = o.Address
 	}
 	h := &Host{
-		Name: name, ID: id.ID(), index: len(f.net.hosts), net: f.net, address: netip.AddrPortFrom(public, 51871),
+		Name: name, ID: id.ID(), index: len(f.net.hosts), net: f.net,
 		skew: o.Skew, seen: make(map[*Host]map[uint64]bool), sessions: make(map[*Host]session),
 		counters: make(map[*Host]uint32),
 		Kinds:    make(map[wire.Kind]uint64),
 	}
+	h.address, h.bridges = netip.AddrPortFrom(public, listenPort), o.Bridges
+	if o.Address6.IsValid() {
+		h.address6 = netip.AddrPortFrom(o.Address6, listenPort)
+		f.net.owners[o.Address6] = h
+	}
 	if o.NAT {
-		h.address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(200 + f.count>>8), byte(f.count), 2}), 51871)
+		h.address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(200 + f.count>>8), byte(f.count), 2}), listenPort)
 		h.nat = &natRouter{
-			net: f.net, inside: h, address: netip.AddrPortFrom(public, 51871),
+			net: f.net, inside: h, inner: h.address, address: netip.AddrPortFrom(public, listenPort),
 			allowed: make(map[netip.AddrPort]time.Time),
+		}
+	}
+	if o.NAT && h.address6.IsValid() {
+		h.firewall = &natRouter{
+			net: f.net, inside: h, inner: h.address6, address: h.address6, allowed: make(map[netip.AddrPort]time.Time),
 		}
 	}
 	h.cfg = node.CoreConfig{
 		Network: f.Network, Identity: id,
-		Sockets: []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), 51871)},
+		Sockets: h.sockets(),
 		Keys:    f.keys, Relay: o.Relay, Ceiling: o.Ceiling, Probe: probe.Config{}, Select: o.Select, Algorithm: o.Algorithm,
 		Subnets: o.Subnets,
 	}
@@ -125,7 +137,7 @@ func (f *Founder) place(name string, o Options) *Host {
 func (f *Founder) Introduce(hosts ...*Host) {
 	var records [][]byte
 	for _, h := range hosts {
-		statement := member.Statement{Endpoints: []netip.AddrPort{h.address}, Relay: h.cfg.Relay}
+		statement := member.Statement{Endpoints: h.addresses(), Relay: h.cfg.Relay}
 		r, err := member.SignRecord(h.cfg.Identity, h.cfg.Certificate, 1, statement)
 		must(err)
 		records = append(records, member.Item{Kind: member.KindRecord, Raw: r.Raw()}.Stored())

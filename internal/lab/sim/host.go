@@ -18,12 +18,11 @@ type Host struct {
 	Name string
 	ID   wire.NodeID
 
-	index   int // in the network
-	net     *Net
-	cfg     node.CoreConfig
-	address netip.AddrPort
-	nat     *natRouter
-	skew    time.Duration
+	index int // in the network
+	net   *Net
+	cfg   node.CoreConfig
+	places
+	skew time.Duration
 
 	Core   *node.Core // nil while the host is down
 	joiner *join.Joiner
@@ -88,16 +87,13 @@ func (h *Host) Start() {
 	h.Core, h.tick = core, time.Time{}
 	h.partners, h.sessions = make(map[*Host]bool), make(map[*Host]session)
 	h.bind()
-	h.step(node.LocalAddresses{Addrs: []netip.Addr{h.address.Addr()}})
+	h.step(node.LocalAddresses{Addrs: h.local()})
 }
 
 // Kill stops a host without a word.
 func (h *Host) Kill() {
 	h.Core, h.table, h.joiner = nil, nil, nil
-	delete(h.net.byAddr, h.address)
-	if h.nat != nil {
-		delete(h.net.byAddr, h.nat.address)
-	}
+	h.unbind()
 }
 
 // Stop stops a host that says goodbye, as a daemon does that is asked to end.
@@ -113,24 +109,6 @@ func (h *Host) Stop() {
 func (h *Host) Wipe() {
 	h.Kill()
 	h.saved, h.before = nil, nil
-}
-
-func (h *Host) bind() {
-	if h.nat != nil {
-		h.net.byAddr[h.nat.address] = h.nat
-		return
-	}
-	h.net.byAddr[h.address] = h
-}
-
-func (h *Host) outside() netip.Addr { return h.Endpoint().Addr() }
-
-// Endpoint is where the others see the host.
-func (h *Host) Endpoint() netip.AddrPort {
-	if h.nat != nil {
-		return h.nat.address
-	}
-	return h.address
 }
 
 // Restart kills a host and starts it with what its disk held so long ago, as after a crash that lost what was not synced.
@@ -155,18 +133,6 @@ func (h *Host) save(items [][]byte) {
 	}
 	h.before = append(h.before, saving{until: h.net.now, items: h.saved})
 	h.saved = items
-}
-
-// Move gives a host another address on the underlay.
-func (h *Host) Move(to netip.Addr) {
-	delete(h.net.byAddr, h.address)
-	delete(h.net.owners, h.address.Addr())
-	h.address = netip.AddrPortFrom(to, h.address.Port())
-	h.net.owners[to] = h
-	if h.Core != nil {
-		h.bind()
-		h.step(node.LocalAddresses{Addrs: []netip.Addr{to}})
-	}
 }
 
 // Do lets a person do something on a host, such as revoke a node.
@@ -251,7 +217,7 @@ func (h *Host) now() time.Time { return h.net.now.Add(h.skew) }
 
 // transmit sends a datagram on a hop.
 func (h *Host) transmit(hop fwd.Hop, d datagram) {
-	d.from, d.to, d.label = h.address, hop.Addr, uint64(hop.Label)
+	d.from, d.to, d.label = h.source(hop.Addr), hop.Addr, uint64(hop.Label)
 	if d.control != nil {
 		size := uint64(len(d.control) + ipv4Header + udpHeader)
 		if hop.Label != 0 {
@@ -265,15 +231,6 @@ func (h *Host) transmit(hop fwd.Hop, d datagram) {
 		h.Kinds[d.kind] += size
 	}
 	h.launch(d)
-}
-
-// launch puts a datagram on the underlay, behind the host's NAT if it has one.
-func (h *Host) launch(d datagram) {
-	if h.nat != nil {
-		h.nat.out(d)
-		return
-	}
-	h.net.send(d)
 }
 
 // Send sends one data packet of no special class to a peer, as the data plane does, and returns its number.

@@ -46,7 +46,7 @@ func (h *Host) join(in join.Input) {
 	for _, out := range h.joiner.Drain(nil) {
 		switch out := out.(type) {
 		case join.Transmit:
-			h.launch(datagram{from: h.address, to: out.To, control: out.Frame})
+			h.launch(datagram{from: h.source(out.To), to: out.To, control: out.Frame})
 		case join.Failed:
 			h.Err = out.Err
 		case join.Joined:

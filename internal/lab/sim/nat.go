@@ -6,11 +6,13 @@ import (
 )
 
 // natRouter is a NAT with endpoint-independent mapping and address-and-port-dependent filtering (RFC 4787), as a
-// masquerading Linux router has for a single host behind it.
+// masquerading Linux router has for a single host behind it. If it has the address of the host, it is a firewall that
+// only lets answers in.
 type natRouter struct {
 	net     *Net
 	inside  *Host
-	address netip.AddrPort
+	inner   netip.AddrPort               // the host's own address
+	address netip.AddrPort               // the one that the others see
 	allowed map[netip.AddrPort]time.Time // remote endpoints, and when the host last sent to each
 }
 
@@ -29,6 +31,6 @@ func (r *natRouter) receive(d datagram) {
 		return
 	}
 	r.allowed[d.from] = r.net.now
-	d.to = r.inside.address
+	d.to = r.inner
 	r.inside.receive(d)
 }

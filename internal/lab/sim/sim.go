@@ -188,7 +188,7 @@ func (n *Net) arrive(d datagram) {
 // arrival is when a datagram arrives, if it does.
 func (n *Net) arrival(d datagram) (at time.Time, lost bool) {
 	var l *Link
-	from, to := d.from.Addr(), d.to.Addr()
+	from, to := n.primary(d.from.Addr()), n.primary(d.to.Addr())
 	if n.Between != nil && n.links[link{from, to}] == nil {
 		a, b := n.owners[from], n.owners[to]
 		if a == nil || b == nil {
@@ -211,6 +211,14 @@ func (n *Net) arrival(d datagram) (at time.Time, lost bool) {
 	}
 	l.last = at
 	return at, false
+}
+
+// primary is the first of the addresses of whoever has one: both families take the same links.
+func (n *Net) primary(a netip.Addr) netip.Addr {
+	if h := n.owners[a]; h != nil {
+		return h.outside()
+	}
+	return a
 }
 
 var polynomial = crc64.MakeTable(crc64.ECMA)

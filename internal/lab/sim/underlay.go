@@ -24,15 +24,17 @@ type freight struct {
 	bare     func() // called in place of that when the packet arrives; nil: a datagram
 }
 
-// Over puts the hosts at the given addresses on a wide-area network; site i is at addresses[i]. At first there are no
-// links.
-func (n *Net) Over(addresses ...netip.Addr) *Underlay {
+// Over puts the hosts at the given addresses on a wide-area network; site i is at those of addresses[i]. At first there
+// are no links.
+func (n *Net) Over(addresses ...[]netip.Addr) *Underlay {
 	u := &Underlay{
 		net: n, network: wan.NewNetwork[freight](len(addresses), n.Seed), sites: make(map[netip.Addr]wan.Site),
 		sent: make([]uint64, len(addresses)), armed: -1,
 	}
-	for i, a := range addresses {
-		u.sites[a] = wan.Site(i)
+	for i, all := range addresses {
+		for _, a := range all {
+			u.sites[a] = wan.Site(i)
+		}
 	}
 	n.underlay = u
 	return u

@@ -12,11 +12,11 @@ import (
 func overWAN(seed uint64, bostonUplink wan.Port) (n *Net, u *Underlay, hosts []*Host) {
 	n = New(seed)
 	f := n.Found()
-	var addresses []netip.Addr
+	var addresses [][]netip.Addr
 	for _, name := range []string{"belmont", "cambridge", "boston"} {
 		h := f.Host(name, Options{})
 		hosts = append(hosts, h)
-		addresses = append(addresses, h.Endpoint().Addr())
+		addresses = append(addresses, []netip.Addr{h.Endpoint().Addr()})
 	}
 	u = n.Over(addresses...)
 	for from := range wan.Site(3) {

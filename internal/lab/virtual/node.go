@@ -30,7 +30,14 @@ func (n *node) counts() bool { return n.member && n.running() }
 
 // options are the host's.
 func (n *node) options() sim.Options {
-	return sim.Options{Address: n.spec.Address, NAT: n.spec.NAT == scenario.Masquerade}
+	o := sim.Options{Address: n.spec.Addresses()[0], NAT: n.spec.NAT == scenario.Masquerade}
+	if all := n.spec.Addresses(); len(all) > 1 {
+		o.Address6 = all[1]
+	}
+	for _, b := range n.spec.Bridges {
+		o.Bridges = append(o.Bridges, b.Prefix.Addr())
+	}
+	return o
 }
 
 // atOnce is how many nodes join at the same time, as in real runs.

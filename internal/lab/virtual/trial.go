@@ -64,12 +64,12 @@ func newTrial(s *scenario.Scenario, seed uint64, journal *judge.Journal, verbose
 	}
 	t.history = judge.NewHistory(t.clock())
 	t.founder = t.net.Found()
-	var addresses []netip.Addr
+	var addresses [][]netip.Addr
 	for i, spec := range s.Sites {
 		n := &node{spec: spec, site: wan.Site(i), ports: [2]wan.Port{wan.Port(spec.Uplink), wan.Port(spec.Downlink)}}
 		t.nodes = append(t.nodes, n)
 		t.byName[spec.Name] = n
-		addresses = append(addresses, spec.Address)
+		addresses = append(addresses, spec.Addresses())
 	}
 	t.underlay = t.net.Over(addresses...)
 	for _, n := range t.nodes {
