@@ -9,6 +9,7 @@ import (
 const pair = `
 name: pair
 duration: 12s
+defaults: {ipv6: false}
 sites: {belmont: {}, boston: {}}
 links: {belmont -- boston: {rtt: 40ms}}
 traffic:
