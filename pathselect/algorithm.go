@@ -81,7 +81,8 @@ func (a priced) Rank(dst []Ranked, r Request) []Ranked {
 		c.add("relays", perRelay*float64(len(p.Via)))
 		c.add("load", LoadCost(p.Load))
 		r.Policy.price(p, &c)
-		dst = append(dst, Ranked{ID: p.ID, Cost: c, Bar: barOf(p, r.Policy), Hard: r.Policy.hard(p)})
+		bar, strict := barOf(p, r.Policy)
+		dst = append(dst, Ranked{ID: p.ID, Cost: c, Bar: bar, Hard: strict})
 	}
 	slices.SortStableFunc(dst[from:], func(x, y Ranked) int {
 		return cmp.Or(compareBool(x.Hard, y.Hard), compareBool(x.Bar != "", y.Bar != ""),
@@ -90,12 +91,13 @@ func (a priced) Rank(dst []Ranked, r Request) []Ranked {
 	return dst
 }
 
-// barOf is why a path is used only if no other works: because of a wish, or since a relay of it is in quarantine.
-func barOf(p *Path, policy *Policy) string {
-	if bar := policy.bar(p); bar != "" {
-		return bar
+// barOf is why a path is used only if no other works, or strictly not even then: because of a rule, or since a relay of it
+// is in quarantine; empty if it is used freely.
+func barOf(p *Path, policy *Policy) (why string, strict bool) {
+	if e, excluded := policy.Excludes(p.Via); excluded {
+		return cmp.Or(e.Why, "a rule excludes it"), e.Strict
 	}
-	return p.Quarantine
+	return p.Quarantine, false
 }
 
 func compareBool(a, b bool) int {

@@ -25,6 +25,13 @@ func (s *Selector) strand(failed *candidate) *candidate {
 	if r.Code == NoPath { // none ever worked
 		return nil
 	}
+	r.Forbidden, r.Rule = Chosen{}, ""
+	for _, c := range s.list {
+		if c != failed && c.hard && c.State == Up {
+			r.Forbidden, r.Rule = chosen(c), c.bar
+			break
+		}
+	}
 	if !s.outage.lasts() {
 		s.outage = outage{since: s.now, last: r.From}
 	}

@@ -6,25 +6,38 @@ import (
 	"overlayd/internal/wire"
 )
 
-// Policy is what the users of a node wish for the paths to one peer, whatever the algorithm. The zero Policy wishes
-// nothing. It is a value that the Selector keeps: do not change it once it was given.
+// Policy is what the users of a node ask of the paths to one peer, whatever the algorithm. The zero Policy asks nothing.
+// It is a value that the Selector keeps: do not change it once it was given.
 //
-// A path that the policy bars is used only if no other works, so that a wish never cuts off a peer; unless it is Strict.
+// Pin, Never and Hops exclude paths. What is excluded is used only if no other path works, so that a rule never cuts off
+// a peer; unless a rule that excludes it is strict. Each rule is strict or not by itself.
 type Policy struct {
-	Pin      *Pin                    // the path that is wished for; nil: any
-	Never    []wire.NodeID           // relays whose paths are barred
-	Avoid    []wire.NodeID           // relays that cost AvoidCost more each
-	Prefer   []wire.NodeID           // relays whose paths cost PreferGain less, but never less than nothing
-	Relays   map[wire.NodeID]float64 // what a relay costs more, in ms
-	Uplinks  map[Uplink]float64      // what an uplink of this node costs more, in ms
-	MaxHops  int                     // most relays in a path that is not barred, plus one: 1 is direct only; zero: no limit
-	Strict   bool                    // a barred path is not even used where no other works
-	Why      string                  // for people: who wished what, such as "pinned by root until 15:04"
-	WhyNever map[wire.NodeID]string  // the same for single relays of Never
+	Pin     *Pin                      // the only path that is not excluded; nil: any
+	Never   map[wire.NodeID]Exclusion // relays whose paths are excluded
+	Hops    *Hops                     // paths that are longer are excluded; nil: no limit
+	Avoid   []wire.NodeID             // relays that cost AvoidCost more each
+	Prefer  []wire.NodeID             // relays whose paths cost PreferGain less, but never less than nothing
+	Relays  map[wire.NodeID]float64   // what a relay costs more, in ms
+	Uplinks map[Uplink]float64        // what an uplink of this node costs more, in ms
 }
 
-// Pin is a wished path: exactly these relays in this order, none for the direct path.
-type Pin struct{ Via []wire.NodeID }
+// Exclusion is what a rule that excludes paths says about each of them.
+type Exclusion struct {
+	Strict bool   // the path is not used even where no other one works
+	Why    string // for people: which rule, by whom, such as "another path is pinned (rule 1 by root, until 15:04)"
+}
+
+// Pin is the wished path: exactly these relays in this order, none for the direct path.
+type Pin struct {
+	Via []wire.NodeID
+	Exclusion
+}
+
+// Hops is the most hops that a path may have: 1 is the direct path only.
+type Hops struct {
+	Most int
+	Exclusion
+}
 
 // Uplink is one of the ways out of this node: the name of a network interface.
 type Uplink string
@@ -36,40 +49,29 @@ const (
 	PreferGain = 20.0
 )
 
-// Bars says why a policy bars the path through some relays, whether such a path is known or not; empty if it does not. A
-// nil policy bars none.
-func (p *Policy) Bars(via []wire.NodeID) string { return p.bar(&Path{Via: via}) }
-
-// bar is why a path is barred; empty if it is not.
-func (p *Policy) bar(path *Path) string {
+// Excludes says why a policy excludes the path through some relays, whether such a path is known or not; false if it does
+// not. Of several reasons it is the first that is strict. A nil policy excludes none.
+func (p *Policy) Excludes(via []wire.NodeID) (why Exclusion, excluded bool) {
 	if p == nil {
-		return ""
+		return why, false
 	}
-	if p.Pin != nil && !slices.Equal(path.Via, p.Pin.Via) {
-		return p.why("another path is pinned")
-	}
-	for _, id := range path.Via {
-		if slices.Contains(p.Never, id) {
-			if why := p.WhyNever[id]; why != "" {
-				return why
-			}
-			return p.why("a relay of it is never to be used")
+	consider := func(e Exclusion) {
+		if !excluded || e.Strict && !why.Strict {
+			why, excluded = e, true
 		}
 	}
-	if p.MaxHops > 0 && len(path.Via)+1 > p.MaxHops {
-		return p.why("it has too many hops")
+	if p.Pin != nil && !slices.Equal(via, p.Pin.Via) {
+		consider(p.Pin.Exclusion)
 	}
-	return ""
-}
-
-// hard reports whether a path is not even used if no other works.
-func (p *Policy) hard(path *Path) bool { return p != nil && p.Strict && p.bar(path) != "" }
-
-func (p *Policy) why(otherwise string) string {
-	if p.Why != "" {
-		return p.Why
+	for _, id := range via {
+		if e, never := p.Never[id]; never {
+			consider(e)
+		}
 	}
-	return otherwise
+	if p.Hops != nil && len(via)+1 > p.Hops.Most {
+		consider(p.Hops.Exclusion)
+	}
+	return why, excluded
 }
 
 // price adds what the policy makes a path cost or save.

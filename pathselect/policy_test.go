@@ -8,6 +8,15 @@ import (
 	"overlayd/internal/wire"
 )
 
+// never excludes relays where others work.
+func never(ids ...wire.NodeID) map[wire.NodeID]Exclusion {
+	m := make(map[wire.NodeID]Exclusion)
+	for _, id := range ids {
+		m[id] = Exclusion{}
+	}
+	return m
+}
+
 func TestPolicy(t *testing.T) {
 	for name, c := range map[string]struct {
 		policy Policy
@@ -23,9 +32,9 @@ func TestPolicy(t *testing.T) {
 		"dear uplink":             {Policy{Uplinks: map[Uplink]float64{"dsl": 300}}, 2},
 		"dear uplink, dear relay": {Policy{Uplinks: map[Uplink]float64{"dsl": 300}, Relays: map[wire.NodeID]float64{cambridge: 50}}, 3},
 		"avoided":                 {Policy{Uplinks: map[Uplink]float64{"dsl": 300}, Avoid: []wire.NodeID{cambridge}}, 3},
-		"never":                   {Policy{Uplinks: map[Uplink]float64{"dsl": 300}, Never: []wire.NodeID{cambridge}}, 3},
-		"never, though dear":      {Policy{Uplinks: map[Uplink]float64{"dsl": 5000}, Never: []wire.NodeID{cambridge, francisco}}, 1},
-		"hops":                    {Policy{Uplinks: map[Uplink]float64{"dsl": 5000}, MaxHops: 1}, 1},
+		"never":                   {Policy{Uplinks: map[Uplink]float64{"dsl": 300}, Never: never(cambridge)}, 3},
+		"never, though dear":      {Policy{Uplinks: map[Uplink]float64{"dsl": 5000}, Never: never(cambridge, francisco)}, 1},
+		"hops":                    {Policy{Uplinks: map[Uplink]float64{"dsl": 5000}, Hops: &Hops{Most: 1}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			direct := path(1, 40*ms)
@@ -45,7 +54,7 @@ func TestPolicy(t *testing.T) {
 func TestAWishMovesAtOnceAndSaysWhy(t *testing.T) {
 	r := newRig(t, path(1, 40*ms), path(2, 60*ms, cambridge))
 	r.run(time.Second)
-	r.step(Wish{&Policy{Pin: &Pin{Via: []wire.NodeID{cambridge}}, Why: "pinned until 15:04"}})
+	r.step(Wish{&Policy{Pin: &Pin{[]wire.NodeID{cambridge}, Exclusion{Why: "pinned until 15:04"}}}})
 	r.want(2)
 	r.wantReason("via cambridge instead of direct path: pinned until 15:04")
 	if e := r.s.Explain()[0]; e.Why != "pinned until 15:04" {
@@ -57,7 +66,7 @@ func TestAWishNeverCutsOffUnlessItIsStrict(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		direct, relayed := path(1, 40*ms), path(2, 60*ms, cambridge)
 		r := newRig(t, direct, relayed)
-		r.step(Wish{&Policy{Never: []wire.NodeID{cambridge}, Strict: strict, Why: "never via cambridge"}})
+		r.step(Wish{&Policy{Never: map[wire.NodeID]Exclusion{cambridge: {strict, "never via cambridge"}}}})
 		r.run(time.Second)
 		if s := r.s.Current(); strict && s.Copies[wire.Critical] != 0 {
 			t.Errorf("copies go to a path that is strictly barred")
@@ -67,9 +76,9 @@ func TestAWishNeverCutsOffUnlessItIsStrict(t *testing.T) {
 			r.want(1) // dead, but allowed
 			r.set(direct, Up, "answered")
 			r.run(5 * time.Second)
-			r.step(Wish{&Policy{Pin: &Pin{Via: []wire.NodeID{francisco}}, Strict: true}})
+			r.step(Wish{&Policy{Pin: &Pin{[]wire.NodeID{francisco}, Exclusion{true, "another path is pinned"}}}})
 			r.want(0)
-			r.wantReason("no allowed path works, and the wish is strict: another path is pinned")
+			r.wantReason("no allowed path works, and the rule is strict: another path is pinned")
 			r.step(Wish{nil})
 			r.want(1)
 			continue
@@ -81,10 +90,29 @@ func TestAWishNeverCutsOffUnlessItIsStrict(t *testing.T) {
 	}
 }
 
+func TestARuleIsNotStrictBecauseAnotherOneIs(t *testing.T) {
+	pinned, strict, other := path(1, 40*ms, cambridge), path(2, 20*ms, francisco), path(3, 60*ms)
+	r := newRig(t, pinned, strict, other)
+	r.step(Wish{&Policy{
+		Pin:   &Pin{[]wire.NodeID{cambridge}, Exclusion{Why: "cambridge is pinned"}},
+		Never: map[wire.NodeID]Exclusion{francisco: {true, "never via francisco"}},
+	}})
+	r.run(time.Second)
+	r.want(1)
+	r.set(pinned, Dead, "cut")
+	r.want(3) // against the pin, which is not strict
+	r.set(other, Dead, "cut")
+	r.want(3)
+	r.wantReason("no path works: direct path dead: cut; via francisco works, but: never via francisco")
+	if why := r.s.Explain()[1].Why; why != "never via francisco" {
+		t.Errorf("%q", why)
+	}
+}
+
 func TestCopiesKeepToTheWish(t *testing.T) {
 	direct, relayed := path(1, 40*ms), path(2, 60*ms, cambridge)
 	r := newRig(t, direct, relayed)
-	r.step(Wish{&Policy{MaxHops: 1}})
+	r.step(Wish{&Policy{Hops: &Hops{Most: 1}}})
 	r.run(time.Second)
 	r.set(direct, Suspect, "no answer")
 	if s := r.s.Current(); s.Copies != [wire.TrafficClasses]wire.PathID{} {

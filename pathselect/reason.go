@@ -34,6 +34,10 @@ type Reason struct {
 	From, To Chosen
 	Detail   string        // of From: why it died, or is barred
 	After    time.Duration // of Returned: how long no path worked
+
+	// Of NothingElse: a path that would work, and the strict rule that excludes it.
+	Forbidden Chosen
+	Rule      string
 }
 
 // Chosen is a path as it was when a choice was made.
@@ -65,10 +69,14 @@ func (r Reason) Text(name func(wire.NodeID) string) string {
 	case AsGood:
 		return fmt.Sprintf("%s %s, no worse than %s %s", to, inMillis(r.To.RTT), from, inMillis(r.From.RTT))
 	case NothingElse:
-		if r.To.ID == 0 {
-			return "no path works: " + from + " was removed"
+		text := "no path works: " + from + " was removed"
+		if r.To.ID != 0 {
+			text = "no path works: " + from + " dead" + detail(r.Detail)
 		}
-		return "no path works: " + from + " dead" + detail(r.Detail)
+		if r.Rule != "" {
+			text += "; " + Route(r.Forbidden.Via, name) + " works, but: " + r.Rule
+		}
+		return text
 	case Barred:
 		return to + " instead of " + from + detail(r.Detail)
 	case Lighter:
@@ -78,7 +86,7 @@ func (r Reason) Text(name func(wire.NodeID) string) string {
 	case Returned:
 		return fmt.Sprintf("%s works again, after %s without a path", to, seconds(r.After))
 	case CutOff:
-		return "no allowed path works, and the wish is strict" + detail(r.Detail)
+		return "no allowed path works, and the rule is strict" + detail(r.Detail)
 	default:
 		return "no path has answered yet"
 	}

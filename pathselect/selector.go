@@ -83,7 +83,7 @@ func (s *Selection) Works() bool {
 func (s *Selection) Equal(o *Selection) bool {
 	return s.Selected == o.Selected && s.Copies == o.Copies && s.Trial == o.Trial && s.Apart == o.Apart && s.Since.Equal(o.Since) &&
 		s.Switches == o.Switches && s.Reason.Code == o.Reason.Code && s.Reason.Detail == o.Reason.Detail &&
-		slices.Equal(s.Standbys, o.Standbys)
+		s.Reason.Rule == o.Reason.Rule && slices.Equal(s.Standbys, o.Standbys)
 }
 
 // Selector chooses among the paths to one peer. It is a pure state machine.

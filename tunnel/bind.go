@@ -88,7 +88,7 @@ func (b *bind) Send(packets [][]byte, to conn.Endpoint) error {
 
 // sendData sends transport messages to a peer, each the way of its class.
 func (p *Plane) sendData(to *peer, packets [][]byte) {
-	to.session.sent(packets)
+	to.session.sent(packets, p.clock)
 	route := p.table.Load().Routes[to.id]
 	if (route == nil || !route.Awake) && !onlyKeepalive(packets) {
 		p.wake(to)

@@ -65,6 +65,35 @@ func TestAHandshakeThatLedToASessionIsNotRepeated(t *testing.T) {
 	end.expect(first, transport(64, 1), transport(64, 2))
 }
 
+func TestTheSessionInUseHasABeginning(t *testing.T) {
+	clock := newManualClock()
+	b, end := newBare(t, clock.read), newWireEnd(t)
+	to := b.peer(2)
+	b.route(to, routeOn(end.path(2)))
+	since := func(want wire.Stamp) {
+		t.Helper()
+		if got := b.SessionSince(to.id); got != want {
+			t.Errorf("since %v, want %v", got, want)
+		}
+	}
+	b.send(to, handshakeMessage(wire.WireGuardInitiation, 148))
+	since(0)
+	clock.advance(time.Minute)
+	first := clock.read()
+	b.send(to, transport(64, 1))
+	since(first)
+	clock.advance(time.Minute)
+	b.send(to, transport(64, 1))
+	since(first)
+	renewed := transport(64, 2)
+	renewed[4] = 8 // the receiver's index
+	b.send(to, renewed)
+	since(clock.read())
+	if got := b.SessionSince(wire.NodeID{9}); got != 0 {
+		t.Errorf("a stranger has a session since %v", got)
+	}
+}
+
 func TestAnInitiationWaitsForTheFirstPath(t *testing.T) {
 	clock := newManualClock()
 	b, end := newBare(t, clock.read), newWireEnd(t)

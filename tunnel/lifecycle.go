@@ -92,6 +92,19 @@ func (p *Plane) create(reg *registration) error {
 	return nil
 }
 
+// SessionSince is when the present WireGuard session with a peer came into use here; zero without one.
+func (p *Plane) SessionSince(id wire.NodeID) wire.Stamp {
+	reg := p.peers.view.Load().peer(id)
+	if reg == nil {
+		return 0
+	}
+	to := reg.live.Load()
+	if to == nil {
+		return 0
+	}
+	return wire.Stamp(to.session.began.Load())
+}
+
 // byName finds the peer of an endpoint= line. Only create writes such lines, so its lock is held.
 func (r *registry) byName(name string) (*peer, error) {
 	id, err := wire.ParseNodeID(name)

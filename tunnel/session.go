@@ -13,6 +13,7 @@ import (
 // is inside has to be known.
 type session struct {
 	index   atomic.Uint32 // receiver index of the transport messages: another one is another session
+	began   atomic.Uint64 // wire.Stamp of its first transport message; zero: there was none yet
 	alive   atomic.Bool   // transport messages come out
 	inside  atomic.Int64  // packets that went in and did not come out
 	blocked atomic.Bool   // the gate waits for room
@@ -23,11 +24,12 @@ type session struct {
 	confirmed wire.Stamp // the last response of ours that a session came of
 }
 
-// sent notes transport messages that came out.
-func (s *session) sent(packets [][]byte) {
+// sent notes transport messages that came out. The clock is read once a session.
+func (s *session) sent(packets [][]byte, clock func() wire.Stamp) {
 	if len(packets[0]) >= 8 {
 		if index := binary.LittleEndian.Uint32(packets[0][4:8]); index != s.index.Load() {
 			s.index.Store(index)
+			s.began.Store(uint64(clock()))
 		}
 	}
 	if onlyKeepalive(packets) {

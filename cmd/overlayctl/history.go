@@ -95,7 +95,7 @@ func why(e control.Event) string {
 	case e.Class != "":
 		words = append(words, e.Class+" traffic")
 	}
-	if e.Kind == control.EventRule {
+	if e.Kind == control.EventRule || e.Kind == control.EventPeer {
 		words = append(words, e.Code)
 	}
 	if e.Reason != "" {

@@ -63,7 +63,7 @@ func (r *ruler) forPeer() *ruler {
 }
 
 func (r *ruler) mayBeStrict() *ruler {
-	r.cmd.Flags().BoolVar(&r.request.Strict, "strict", false, "even where this cuts the peer off; all rules for the peer are strict then")
+	r.cmd.Flags().BoolVar(&r.request.Strict, "strict", false, "even where this cuts the peer off")
 	return r
 }
 

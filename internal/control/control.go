@@ -156,7 +156,8 @@ func CostOf(f float64) *Cost {
 	return &c
 }
 
-// State is what is known of a path. A peer has the state of the path in use, or dead if none works.
+// State is what is known of a path. A peer has the state of the path in use, or dead if none works, candidate while its
+// addresses are tried for the first time, and idle while nobody looks for a path.
 type State string
 
 // The states.
@@ -167,7 +168,7 @@ const (
 	StateCandidate State = "candidate" // has never answered
 
 	StateSelf State = "self" // a Member: this node itself
-	StateIdle State = "idle" // a Member: nothing flows, so that no contact is kept
+	StateIdle State = "idle" // a Member: nothing flows, so that no path is looked for
 )
 
 // Role is what a path is used for.
@@ -218,7 +219,7 @@ type Peer struct {
 	Admin     bool                 `json:"admin"`
 	Relay     bool                 `json:"relay"`
 	LastHeard time.Time            `json:"last_heard,omitzero"` // absent: never
-	Handshake time.Time            `json:"handshake,omitzero"`  // last of WireGuard; absent: none yet
+	Handshake time.Time            `json:"handshake,omitzero"`  // since when the present WireGuard session is in use; absent: there is none
 	RxBytes   uint64               `json:"rx_bytes"`
 	TxBytes   uint64               `json:"tx_bytes"`
 }
@@ -241,8 +242,8 @@ type PeerPaths struct {
 	Addresses   List[netip.Addr] `json:"addresses"`
 	State       State            `json:"state"`
 	Selected    *Path            `json:"selected"`       // null: no path works
-	Reason      string           `json:"reason"`         // of the selection
-	Since       time.Time        `json:"since,omitzero"` // of the selection; absent: never any
+	Reason      string           `json:"reason"`         // why it goes this way now, or none
+	Since       time.Time        `json:"since,omitzero"` // when that began; absent: no path ever worked
 	Switches    int              `json:"switches"`       // since the start
 	Inbound     *Via             `json:"inbound"`        // the path that the peer last sent data on; null: unknown
 	Standbys    List[Via]        `json:"standbys"`       // best first

@@ -31,6 +31,7 @@ const (
 	EventStart      EventKind = "start"      // of the daemon
 	EventStop       EventKind = "stop"       // of the daemon, in order
 	EventSwitch     EventKind = "switch"     // packets to Peer go To, no longer From
+	EventPeer       EventKind = "peer"       // Peer can be reached, or not any more: the code is up or down
 	EventPath       EventKind = "path"       // a path in use died, or came back
 	EventQuarantine EventKind = "quarantine" // something is kept out of use for a while
 	EventRule       EventKind = "rule"       // what users wish has changed

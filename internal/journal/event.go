@@ -16,6 +16,7 @@ const (
 	Started    Kind = "start"      // the daemon
 	Stopped    Kind = "stop"       // the daemon, in order
 	Switched   Kind = "switch"     // packets to a peer take another path
+	Peer       Kind = "peer"       // a peer can be reached, or not any more
 	Changed    Kind = "path"       // a path in use has another state
 	Quarantine Kind = "quarantine" // a path, relay or uplink is kept out of use for a while
 	Rule       Kind = "rule"       // what users wish has changed

@@ -76,7 +76,7 @@ func (n *Node) counters() map[string]uint64 {
 
 // Peers implements control.Backend.
 func (n *Node) Peers(ctx context.Context) (list []control.Peer, err error) {
-	err = n.do(ctx, func(now time.Time) { list = n.core.viewPeers(now) })
+	err = n.do(ctx, func(now time.Time) { list = n.core.viewPeers(now, n.plane.SessionSince) })
 	return list, err
 }
 
@@ -141,7 +141,7 @@ func (n *Node) Ping(ctx context.Context, r control.PingRequest) (control.PingRes
 
 // Down implements control.Backend.
 func (n *Node) Down(ctx context.Context) error {
-	return n.do(ctx, func(time.Time) { n.stop() })
+	return n.do(ctx, func(time.Time) { n.stop(errAsked) })
 }
 
 // find is the other member of a name, an identifier or an overlay address.

@@ -165,6 +165,7 @@ func (c *Core) choose(now time.Time, p *peer) (any bool) {
 			}
 		}
 	}
+	c.report(now, p)
 	c.reviewAudit(now, p)
 	return any
 }

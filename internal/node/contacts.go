@@ -153,6 +153,7 @@ func (c *Core) meet(now time.Time, m member.Member) *peer {
 		budget:   fwd.NewBudget(copyRate, copyBurst),
 		critical: c.criticalBudget(),
 		auditing: fwd.NewBudget(auditRate, auditBurst),
+		reported: newReported(),
 	}
 	c.peers[m.ID] = p
 	at, _ := slices.BinarySearchFunc(c.order, m.ID, wire.NodeID.Compare)
@@ -230,6 +231,7 @@ func (c *Core) unpick(now time.Time, p *peer) {
 
 // reviewContacts gives up guests that have gone, and one picked member that does not answer, for another one.
 func (c *Core) reviewContacts(now time.Time) {
+	c.keepPinned(now)
 	others, replaced, hops := c.members.Len()-1, false, c.hops()
 	for _, id := range slices.Clone(c.order) {
 		p := c.peers[id]
@@ -248,7 +250,7 @@ func (c *Core) reviewContacts(now time.Time) {
 
 // dispensable reports whether nothing would miss a contact, unless it is one of hops.
 func (p *peer) dispensable() bool {
-	return !p.picked && !p.near && p.use.level == idle && p.beside == 0 && len(p.relays.waiting) == 0
+	return !p.picked && !p.near && !p.pinned && p.use.level == idle && p.beside == 0 && len(p.relays.waiting) == 0
 }
 
 // hops are the neighbours that circuits lead through, of this node or of others.

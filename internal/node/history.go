@@ -71,6 +71,14 @@ func (c *Core) eventOf(out Output) (journal.Event, bool) {
 			Kind: journal.Switched, Peer: out.Peer, PeerID: out.ID.String(), Class: classText(out.Class),
 			From: c.chosen(out.Why.From), To: c.chosen(out.Why.To), Code: out.Why.Code.String(), Reason: out.Reason,
 		}, true
+	case PeerChanged:
+		e := journal.Event{
+			Kind: journal.Peer, Peer: out.Peer, PeerID: out.ID.String(), Code: "down", Reason: out.Reason,
+		}
+		if out.Up {
+			e.Code, e.To = "up", &journal.Path{Via: out.Via, State: string(control.StateUp)}
+		}
+		return e, true
 	case PathChanged:
 		return journal.Event{
 			Kind: journal.Changed, Peer: out.Peer, PeerID: out.ID.String(),

@@ -60,6 +60,8 @@ func TestWhatTheCoreDoesIsHistory(t *testing.T) {
 		}),
 		Quarantined{Peer: id, Relay: k.ids(2)[0], Why: "drops data for 10 s"},
 		RuleChanged{Change: RuleMade, Text: "never via node-1 (rule 1)"},
+		PeerChanged{Peer: "node-0", ID: id, Reason: "no path works"},
+		PeerChanged{Peer: "node-0", ID: id, Up: true, Via: []string{"node-1"}, Reason: "via node-1 works again"},
 		Notice{Text: "not of the journal"},
 	} {
 		n.noteOutput(out)
@@ -90,6 +92,11 @@ func TestWhatTheCoreDoesIsHistory(t *testing.T) {
 			To: &control.PastPath{Via: control.Via{"node-2"}},
 		},
 		{Kind: control.EventRule, Code: "made", Reason: "never via node-1 (rule 1)"},
+		{Kind: control.EventPeer, Peer: "node-0", PeerID: id.String(), Code: "down", Reason: "no path works"},
+		{
+			Kind: control.EventPeer, Peer: "node-0", PeerID: id.String(), Code: "up", Reason: "via node-1 works again",
+			To: &control.PastPath{Via: control.Via{"node-1"}, State: control.StateUp},
+		},
 	}
 	if diff := cmp.Diff(want, h.Events); h.Node != "self" || diff != "" {
 		t.Errorf("of %q (-want +got):\n%s", h.Node, diff)

@@ -152,6 +152,15 @@ type Switched struct {
 	Why   pathselect.Reason // what Reason says in words
 }
 
+// PeerChanged reports that a peer can be reached, or not any more, for the log and the journal.
+type PeerChanged struct {
+	Peer   string
+	ID     wire.NodeID
+	Up     bool
+	Via    []string // of the path, if Up; empty: direct
+	Reason string   // a sentence
+}
+
 // PathChanged reports a new state of a path, for the log and the journal.
 type PathChanged struct {
 	Peer     string
@@ -194,6 +203,7 @@ func (Networks) output()       {}
 func (HoldGateway) output()    {}
 func (Notice) output()         {}
 func (Switched) output()       {}
+func (PeerChanged) output()    {}
 func (PathChanged) output()    {}
 func (Quarantined) output()    {}
 func (PingDone) output()       {}

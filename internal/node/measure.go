@@ -45,7 +45,7 @@ func (c *Core) addPath(now time.Time, p *peer, q *path, hop fwd.Hop) {
 
 // probeSoon finds out about a path: quickly, unless nothing flows.
 func (c *Core) probeSoon(now time.Time, p *peer, q *path) {
-	c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id, Once: p.use.level == idle}))
+	c.step(p.prober.Step(now, probe.ProbeNow{ID: q.id, Once: p.use.level == idle && !p.pinned}))
 }
 
 // probePaths finds out about all paths of a peer: where it was a moment ago it may not be any more, and an idle path is

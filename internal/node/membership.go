@@ -218,7 +218,7 @@ func (n *Node) Leave(ctx context.Context, force bool) error {
 		if err := n.dir.Forget(); err != nil {
 			return err
 		}
-		time.AfterFunc(leaveFor, n.stop)
+		time.AfterFunc(leaveFor, func() { n.stop(errLeft) })
 		return nil
 	})
 }

@@ -53,7 +53,7 @@ type Node struct {
 	events   chan tunnel.Event
 	requests chan func(now time.Time)
 	underlay chan []netip.Addr
-	stop     context.CancelFunc
+	stop     context.CancelCauseFunc
 	stopped  chan struct{} // closed when the loop has ended
 	waiting  map[uint32]chan PingDone
 	asked    []netip.Addr // by the core: what their uplinks are
@@ -185,8 +185,8 @@ func consent(mode config.RelayMode) member.Consent {
 
 // Run runs the node until ctx ends or somebody asks it to stop. It calls ready once the node works.
 func (n *Node) Run(ctx context.Context, ready func()) error {
-	ctx, n.stop = context.WithCancel(ctx)
-	defer n.stop()
+	ctx, n.stop = context.WithCancelCause(ctx)
+	defer n.stop(nil)
 	n.saver = startSaver(n.dir, n.log)
 	defer n.saver.close()
 	n.openJournal()
@@ -206,7 +206,22 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 	n.loop(ctx)
 	close(n.stopped)
 	n.goodbye()
+	n.log.Info("stopped", "node", n.name, "why", n.whyStopped(ctx), "ran", time.Since(n.started).Round(time.Second))
 	return nil
+}
+
+// What ends a node, for the log.
+var (
+	errAsked = errors.New("asked to by overlayctl down")
+	errLeft  = errors.New("left the network")
+)
+
+// whyStopped says what ended the loop, for the log.
+func (n *Node) whyStopped(ctx context.Context) string {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause.Error()
+	}
+	return "the TUN interface is gone"
 }
 
 // Close takes the interface and the sockets down. It is called once, after Run.
@@ -333,7 +348,17 @@ func (n *Node) act() (unsaved error) {
 		case Quarantined:
 			n.log.Warn(out.Why, "relay", n.core.name(out.Relay), "peer", n.core.name(out.Peer))
 		case Switched:
-			n.log.Info("switched", "peer", out.Peer, "via", out.Via, "why", out.Reason)
+			level := slog.LevelInfo
+			if out.Class == wire.DefaultTraffic && (out.Why.Code == pathselect.First || out.Why.Code == pathselect.Returned) {
+				level = slog.LevelDebug // the peer has come up, which says the same
+			}
+			n.log.Log(context.Background(), level, "switched", "peer", out.Peer, "via", out.Via, "why", out.Reason)
+		case PeerChanged:
+			if out.Up {
+				n.log.Info("peer up", "peer", out.Peer, "via", out.Via, "why", out.Reason)
+			} else {
+				n.log.Warn("peer down", "peer", out.Peer, "why", out.Reason)
+			}
 		case PathChanged:
 			n.log.Debug("path", "peer", out.Peer, "via", out.Via, "endpoint", out.Endpoint,
 				"from", out.From, "to", out.To, "why", out.Why)

@@ -85,6 +85,7 @@ type attempt struct {
 	pending  bool
 	failures int
 	notUntil time.Time
+	why      string // it failed; empty: it did not
 
 	measured   time.Duration // the price of the circuit when it was last open
 	measuredAt time.Time     // zero: never
@@ -113,12 +114,12 @@ func (n *nominations) attempt(via []wire.NodeID) *attempt {
 
 func (n *nominations) opened(via []wire.NodeID) {
 	a := n.attempt(via)
-	a.pending, a.failures, a.notUntil = false, 0, time.Time{}
+	a.pending, a.failures, a.notUntil, a.why = false, 0, time.Time{}, ""
 }
 
-func (n *nominations) failed(now time.Time, via []wire.NodeID) {
+func (n *nominations) failed(now time.Time, via []wire.NodeID, why string) {
 	a := n.attempt(via)
-	a.pending = false
+	a.pending, a.why = false, why
 	a.notUntil = now.Add(min(firstBackoff<<min(a.failures, 10), lastBackoff))
 	a.failures++
 }
@@ -139,6 +140,7 @@ func (c *Core) nominate(now time.Time, p *peer) {
 	n := &p.relays
 	if p.use.level != active {
 		n.due, n.planned, n.rounds = time.Time{}, time.Time{}, 0
+		c.openPinned(now, p)
 		return
 	}
 	speaking := p.speakingPath()
@@ -223,7 +225,8 @@ func (c *Core) rank(now time.Time, p *peer) [][]wire.NodeID {
 	for i := range found {
 		n := &found[i]
 		n.price = c.appraise(now, p, n) + inMillis(wish.Toll(n.via)+pathselect.LoadCost(c.loadAlong(n.via)))
-		n.last = wish.Bars(n.via) != "" || c.suspected(now, p, n.via) || c.leaky(now, p, p.byVia(n.via))
+		_, excluded := wish.Excludes(n.via)
+		n.last = excluded || c.suspected(now, p, n.via) || c.leaky(now, p, p.byVia(n.via))
 	}
 	slices.SortFunc(found, func(a, b nominee) int {
 		if a.last != b.last {

@@ -44,6 +44,7 @@ type peer struct {
 	picked bool        // by this node, as one of its contacts
 	claims wire.NodeID // the neighbour that says that this peer opened a circuit, until a frame of its own proves it; or zero
 	near   bool        // one of the nearest
+	pinned bool        // a user pinned the path to it
 	sought bool        // it was visited since it may be near
 	load   uint8       // as a relay, as it says: 255 is at its ceiling
 	toldAt time.Time   // when it last said so
@@ -65,9 +66,10 @@ type peer struct {
 	entry    *entry // in the last forwarding table
 	stale    bool   // it is out of date
 
-	use     usage
-	meeting meeting
-	relays  nominations
+	use      usage
+	reported reported
+	meeting  meeting
+	relays   nominations
 
 	due      time.Time // agenda
 	place    int
@@ -168,7 +170,7 @@ func (p *peer) state(id wire.PathID) probe.State {
 
 // leastRate is that of a path over which nothing flows: who picked the other one probes it.
 func (p *peer) leastRate() probe.Rate {
-	if p.picked || p.near {
+	if p.picked || p.near || p.pinned {
 		return probe.Idle
 	}
 	return probe.Quiet

@@ -56,6 +56,7 @@ func (c *Core) policyChanged(now time.Time) {
 		}
 		c.touch(p)
 	}
+	c.keepPinned(now)
 }
 
 // AddRules takes rules that users made, all or none, and returns them with their numbers, and those whose place they took.

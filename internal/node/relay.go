@@ -55,7 +55,7 @@ func (c *Core) circuitOpened(now time.Time, out circuit.Opened) {
 	}
 	if _, circuits := p.count(); circuits >= maxCircuits && !c.dropWorstCircuit(now, p) {
 		if out.Initiator {
-			p.relays.failed(now, out.Via)
+			p.relays.failed(now, out.Via, "there are too many circuits to the peer")
 		}
 		c.step(c.circuits.Step(now, circuit.Close{ID: out.ID}))
 		return
@@ -102,13 +102,21 @@ func (c *Core) circuitFailed(now time.Time, out circuit.Failed) {
 	if p == nil {
 		return
 	}
-	p.relays.failed(now, out.Via)
+	p.relays.failed(now, out.Via, c.reportedBy(out.By)+out.Reason)
 	c.pingFailed(p, out.Via, out.Reason)
 	c.circuitClosed(now, out.Peer, out.ID)
-	if p.use.level == active {
+	if p.use.level == active || p.pinned {
 		p.relays.due = now
 		c.touch(p)
 	}
+}
+
+// reportedBy is the beginning of a sentence that another node said.
+func (c *Core) reportedBy(id wire.NodeID) string {
+	if id.IsZero() || id == c.self {
+		return ""
+	}
+	return c.name(id) + " says: "
 }
 
 func (c *Core) circuitClosed(now time.Time, id wire.NodeID, circuitID wire.CircuitID) {
@@ -169,7 +177,7 @@ func (c *Core) inUse(now time.Time, p *peer, q *path) bool {
 	if n := q.packets(); n != q.lastCount {
 		q.lastCount, q.lastUse = n, now
 	}
-	if now.Sub(q.lastUse) < unusedFor {
+	if now.Sub(q.lastUse) < unusedFor || c.keepsPinned(p, q) {
 		return true
 	}
 	if p.use.level == idle {

@@ -68,8 +68,8 @@ func whole(addrs []netip.Addr) (list []netip.Prefix) {
 	return list
 }
 
-// viewPeers lists the other members by name.
-func (c *Core) viewPeers(now time.Time) (list []control.Peer) {
+// viewPeers lists the other members by name. SessionSince says since when there is a WireGuard session, zero for none.
+func (c *Core) viewPeers(now time.Time, sessionSince func(wire.NodeID) wire.Stamp) (list []control.Peer) {
 	for _, m := range c.members.Members() {
 		if m.ID == c.self {
 			continue
@@ -80,6 +80,9 @@ func (c *Core) viewPeers(now time.Time) (list []control.Peer) {
 		}
 		if p := c.peers[m.ID]; p != nil {
 			c.viewContact(now, p, &v)
+		}
+		if since := sessionSince(m.ID); since != 0 {
+			v.Handshake = wallClock(c.timeOf(since))
 		}
 		list = append(list, v)
 	}
@@ -96,14 +99,6 @@ func (c *Core) viewContact(now time.Time, p *peer, v *control.Peer) {
 			v.LastHeard = wallClock(m.LastHeard)
 		}
 	}
-}
-
-// peerState is the state of the selected path, or dead.
-func (c *Core) peerState(now time.Time, p *peer) control.State {
-	if m, ok := p.prober.Measure(p.route().Selected, now); ok {
-		return viewState(m.State)
-	}
-	return control.StateDead
 }
 
 func viewState(s probe.State) control.State {

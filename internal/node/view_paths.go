@@ -36,7 +36,7 @@ func (c *Core) viewPathsTo(now time.Time, id wire.NodeID) control.PeerPaths {
 func (c *Core) viewPaths(now time.Time, p *peer) control.PeerPaths {
 	v := control.PeerPaths{
 		Peer: c.name(p.id), Addresses: addressesOf(p.member), State: c.peerState(now, p),
-		Reason: p.route().Reason.Text(c.name), Since: wallClock(p.route().Since), Switches: p.route().Switches,
+		Reason: c.reason(now, p), Since: wallClock(p.route().Since), Switches: p.route().Switches,
 		Rules: c.ruleTexts(now, p.id), Duplicating: p.route().Copies[wire.DefaultTraffic] != 0, Inbound: c.inbound(p),
 	}
 	v.Algorithm = p.choices.list[0].using.Name()

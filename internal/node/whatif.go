@@ -60,11 +60,11 @@ func (c *Core) outlook(now time.Time, p *peer, o outage) control.Outlook {
 		if e.Path.ID == p.route().Selected {
 			selected = &e
 		}
-		barred := wish.Bars(e.Path.Via)
+		excluded, _ := wish.Excludes(e.Path.Via)
 		switch {
 		case c.breaksVia(o, e.Path.Via, p.id):
-		case barred != "" && wish.Strict:
-			strictly = barred
+		case excluded.Strict:
+			strictly = excluded.Why
 		default:
 			left = append(left, e)
 		}
@@ -93,7 +93,7 @@ func (c *Core) outlook(now time.Time, p *peer, o outage) control.Outlook {
 // certain, and that cost least.
 func compareLeft(wish *pathselect.Policy, a, b pathselect.Explained) int {
 	rank := func(e pathselect.Explained) (r int) {
-		if wish.Bars(e.Path.Via) != "" {
+		if _, excluded := wish.Excludes(e.Path.Via); excluded {
 			r += 2
 		}
 		if e.Path.State != pathselect.Up {
@@ -134,8 +134,8 @@ func (c *Core) mightRelay(now time.Time, p *peer, o outage) (list []wire.NodeID)
 	for _, id := range c.order {
 		q := c.peers[id]
 		via := []wire.NodeID{id}
-		barred := wish != nil && wish.Strict && wish.Bars(via) != ""
-		if q != p && relays(q.member) && q.reachable() && !c.breaksVia(o, via, p.id) && !barred {
+		excluded, _ := wish.Excludes(via)
+		if q != p && relays(q.member) && q.reachable() && !c.breaksVia(o, via, p.id) && !excluded.Strict {
 			list = append(list, id)
 		}
 	}

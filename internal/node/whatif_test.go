@@ -140,6 +140,8 @@ func TestWhatIfRespectsTheRules(t *testing.T) {
 	k.rule(control.RouteRequest{Kind: control.RouteNever, Peer: "node-0", Relays: control.Via{"node-2"}})
 	k.expect("all are barred, but not strictly", cut, append([]string{"node-0 moves node-1"}, rest...)...)
 	k.rule(control.RouteRequest{Kind: control.RouteNever, Peer: "node-0", Relays: control.Via{"node-2"}, Strict: true})
+	k.expect("one is barred strictly, one is not", cut, append([]string{"node-0 moves node-1"}, rest...)...)
+	k.rule(control.RouteRequest{Kind: control.RouteNever, Peer: "node-0", Relays: control.Via{"node-1"}, Strict: true})
 	k.expect("all are barred strictly", cut, append([]string{"node-0 cut-off"}, rest...)...)
 }
 

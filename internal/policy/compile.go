@@ -40,30 +40,27 @@ func (s *Set) For(peer wire.NodeID, now time.Time) *pathselect.Policy {
 	return p
 }
 
-// enter adds what the rule says to a policy. Where there is a pin, it alone says why paths are barred: it bars all others.
+// enter adds what the rule says to a policy.
 func (r *Rule) enter(p *pathselect.Policy, now time.Time) {
-	p.Strict = p.Strict || r.Strict
+	excludes := func(what string) pathselect.Exclusion {
+		return pathselect.Exclusion{Strict: r.Strict, Why: what + r.said(now)}
+	}
 	switch r.Kind {
 	case Pin:
-		p.Pin = &pathselect.Pin{Via: r.Relays}
-		p.Why = "another path is pinned" + r.said(now)
+		p.Pin = &pathselect.Pin{Via: r.Relays, Exclusion: excludes("another path is pinned")}
 	case Avoid:
 		p.Avoid = append(p.Avoid, r.Relays[0])
 	case Prefer:
 		p.Prefer = append(p.Prefer, r.Relays[0])
 	case Never:
-		p.Never = append(p.Never, r.Relays[0])
-		if p.WhyNever == nil {
-			p.WhyNever = make(map[wire.NodeID]string)
+		if p.Never == nil {
+			p.Never = make(map[wire.NodeID]pathselect.Exclusion)
 		}
-		p.WhyNever[r.Relays[0]] = "never to be relayed through" + r.said(now)
+		p.Never[r.Relays[0]] = excludes("never to be relayed through")
 	case Cost:
 		r.charge(p)
 	case Hops:
-		p.MaxHops = r.Hops
-		if p.Pin == nil {
-			p.Why = "more hops than are allowed" + r.said(now)
-		}
+		p.Hops = &pathselect.Hops{Most: r.Hops, Exclusion: excludes("more hops than are allowed")}
 	}
 }
 
@@ -97,6 +94,16 @@ func (s *Set) AlgorithmFor(peer wire.NodeID, class wire.TrafficClass) (string, b
 		}
 	}
 	return "", false
+}
+
+// Pins are the peers with a pinned path.
+func (s *Set) Pins() (peers []wire.NodeID) {
+	for i := range s.rules {
+		if r := &s.rules[i]; r.Kind == Pin && s.against(r) == nil {
+			peers = append(peers, r.Peer)
+		}
+	}
+	return peers
 }
 
 // Pinned are the relays of the path that is pinned for a peer; nil if none is, or the direct one.

@@ -14,7 +14,7 @@
 // new rule takes the place of the one that it contradicts; one that would make a pin senseless is refused. Where a pin has
 // become senseless all the same, since another rule has gone, it does not count: never and hops beat pin.
 //
-// What a rule bars is used only where no other path works, unless one of the peer's rules is strict: then nothing that is
-// barred for this peer is used. A rule lasts until it is removed or expires. Whether the nodes that it names are members is
+// What a rule excludes is used only where no other path works, unless that rule is strict; other rules for the peer do not
+// become strict by it. A rule lasts until it is removed or expires. Whether the nodes that it names are members is
 // no concern of this package: rules outlive the membership of a node, since it may come back.
 package policy

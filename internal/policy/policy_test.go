@@ -48,20 +48,23 @@ func TestRulesOfAPeerBecomeItsPolicy(t *testing.T) {
 		Rule{Kind: Algorithm, Algorithm: "latency"},
 	)
 	want := &pathselect.Policy{
-		Pin:   &pathselect.Pin{Via: relays(cambridge)},
-		Never: relays(salem), Avoid: relays(newton), MaxHops: 3, Strict: true,
+		Pin: &pathselect.Pin{
+			Via:       relays(cambridge),
+			Exclusion: pathselect.Exclusion{Why: "another path is pinned (rule 1 by root, until 13:00)"},
+		},
+		Never: map[wire.NodeID]pathselect.Exclusion{
+			salem: {Strict: true, Why: "never to be relayed through (rule 2 by ann)"},
+		},
+		Hops:    &pathselect.Hops{Most: 3, Exclusion: pathselect.Exclusion{Why: "more hops than are allowed (rule 7)"}},
+		Avoid:   relays(newton),
 		Relays:  map[wire.NodeID]float64{cambridge: 20},
 		Uplinks: map[pathselect.Uplink]float64{"wwan0": 50},
-		Why:     "another path is pinned (rule 1 by root, until 13:00)",
-		WhyNever: map[wire.NodeID]string{
-			salem: "never to be relayed through (rule 2 by ann)",
-		},
 	}
 	if diff := cmp.Diff(want, s.For(boston, noon)); diff != "" {
 		t.Errorf("boston (-want +got):\n%s", diff)
 	}
 	want = &pathselect.Policy{
-		Avoid: relays(newton), Prefer: relays(cambridge), MaxHops: 3, Why: "more hops than are allowed (rule 7)",
+		Avoid: relays(newton), Prefer: relays(cambridge), Hops: want.Hops,
 		Relays: map[wire.NodeID]float64{cambridge: 20}, Uplinks: map[pathselect.Uplink]float64{"wwan0": 50},
 	}
 	if diff := cmp.Diff(want, s.For(salem, noon)); diff != "" {
@@ -89,10 +92,10 @@ func TestWhatIsSaidOfAPeerBeatsWhatIsSaidOfAll(t *testing.T) {
 		Rule{Kind: Hops, Hops: 1}, Rule{Kind: Hops, Peer: boston, Hops: 3},
 	)
 	near, far := s.For(boston, noon), s.For(newton, noon)
-	if len(near.Never) != 0 || !slices.Equal(near.Prefer, relays(cambridge)) || near.MaxHops != 3 {
+	if len(near.Never) != 0 || !slices.Equal(near.Prefer, relays(cambridge)) || near.Hops.Most != 3 {
 		t.Errorf("boston has %+v", near)
 	}
-	if !slices.Equal(far.Never, relays(cambridge)) || far.MaxHops != 1 {
+	if _, never := far.Never[cambridge]; !never || far.Hops.Most != 1 {
 		t.Errorf("newton has %+v", far)
 	}
 	var kinds []string
@@ -165,7 +168,8 @@ func TestAPinThatHasBecomeSenselessDoesNotCount(t *testing.T) {
 	if _, err := s.Remove(2); err != nil {
 		t.Fatal(err)
 	}
-	if p := s.For(boston, noon); p.Pin != nil || !slices.Equal(p.Never, relays(cambridge)) || s.Pinned(boston) != nil {
+	p := s.For(boston, noon)
+	if _, never := p.Never[cambridge]; p.Pin != nil || !never || s.Pinned(boston) != nil {
 		t.Errorf("the policy is %+v, pinned is %v", p, s.Pinned(boston))
 	}
 }
