@@ -28,9 +28,13 @@ const (
 	verifyCost  = 1.0 // in credit, as the following
 	sendCost    = 1.0 // a record sent on request
 	messageCost = 0.2
-	paceBurst   = 4   // records of one node in a row that are spread at once
-	creditRate  = 200 // a second and neighbour
+	itemCost    = 0.1  // of an item that is read, before its signature
+	spanCost    = 0.05 // of a span that is compared
+	paceBurst   = 4    // records of one node in a row that are spread at once
+	creditRate  = 200  // a second and neighbour
 	creditMax   = 600
+	totalRate   = 1000 // of all neighbours; half of it is kept for those that this node has picked
+	totalMax    = 4000
 )
 
 // exchange is whom this node talks to about members, and what it has to say.
@@ -44,12 +48,13 @@ type exchange struct {
 	roundAt   time.Time              // zero: never met anybody
 	doubts    bool                   // the round at roundAt was brought forward
 	paces     map[wire.NodeID]Credit // for how many more records of a node may be spread
+	credits   map[wire.NodeID]Credit // of members that are or were neighbours: who goes and comes has no more
+	total     Credit
 }
 
-// neighbor holds what bounds the work that a neighbour can cause.
+// neighbor is a member that can be sent to.
 type neighbor struct {
-	chosen    bool // this node picked it: others may have come in a crowd
-	credit    Credit
+	chosen    bool      // this node picked it: others may have come in a crowd
 	differAt  time.Time // when its word that it knows something else is heeded again
 	differGap time.Duration
 }
@@ -69,7 +74,10 @@ type news struct {
 }
 
 func newExchange() exchange {
-	return exchange{neighbors: make(map[wire.NodeID]*neighbor), adverts: make(map[place]bool), paces: make(map[wire.NodeID]Credit)}
+	return exchange{
+		neighbors: make(map[wire.NodeID]*neighbor), adverts: make(map[place]bool), paces: make(map[wire.NodeID]Credit),
+		credits: make(map[wire.NodeID]Credit), total: Credit{Left: totalMax},
+	}
 }
 
 // met adds a neighbour, and an exchange with it.
@@ -82,7 +90,7 @@ func (s *Set) met(now time.Time, peer wire.NodeID, chosen bool) error {
 	}
 	x := &s.sync
 	if x.neighbors[peer] == nil {
-		x.neighbors[peer] = &neighbor{credit: Credit{creditMax, now}}
+		x.neighbors[peer] = new(neighbor)
 		at, _ := slices.BinarySearchFunc(x.order, peer, wire.NodeID.Compare)
 		x.order = slices.Insert(x.order, at, peer)
 	}
@@ -146,10 +154,31 @@ func (x *exchange) forget(peer wire.NodeID) {
 	x.end(peer)
 }
 
-// afford takes cost from the peer's credit; false if it has not so much. Who is no neighbour has none.
+// afford takes cost from the peer's credit and from that of all; false if there is not so much. Who is no neighbour has
+// none. It is asked before the work is done.
 func (x *exchange) afford(now time.Time, peer wire.NodeID, cost float64) bool {
 	n := x.neighbors[peer]
-	return n != nil && n.credit.Take(now, creditRate, creditMax, cost)
+	if n == nil {
+		return false
+	}
+	credit, known := x.credits[peer]
+	if !known {
+		credit = Credit{creditMax, now}
+	}
+	within := credit.Take(now, creditRate, creditMax, cost)
+	x.credits[peer] = credit
+	if !within {
+		return false
+	}
+	kept := totalMax / 2.0
+	if n.chosen {
+		kept = 0
+	}
+	if !x.total.Take(now, totalRate, totalMax, cost+kept) {
+		return false
+	}
+	x.total.Left += kept
+	return true
 }
 
 // paced reports whether another record of a node is to be spread at once. One that signs them faster than a node does

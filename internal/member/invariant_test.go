@@ -33,7 +33,7 @@ func (w *world) consistent(s *Set) {
 				w.Fatalf("a certificate that the record of %s replaces", id)
 			}
 		}
-		if sum != shelf.sum {
+		if sum != shelf.sums.all {
 			w.Fatalf("the sum of kind %d is wrong", kind)
 		}
 		if !slices.Equal(shelf.order, slices.SortedFunc(maps.Keys(shelf.items), wire.NodeID.Compare)) {

@@ -122,7 +122,7 @@ func peek(kind Kind, raw []byte) (header, error) {
 		}
 		return header{kind, i.ID.item(), i.Sequence, e.Payload}, nil
 	case KindSettings:
-		n, err := ParseNetwork(raw)
+		n, _, err := parseSettings(raw)
 		if err != nil {
 			return header{}, err
 		}
@@ -169,11 +169,24 @@ func (n *Network) verified(h header, raw []byte, known *Certificate) (*item, err
 	case KindInvitation:
 		it.invitation, err = n.VerifyInvitation(raw)
 	case KindSettings:
-		if it.settings, err = ParseNetwork(raw); err == nil && (it.settings.ID != n.ID || it.settings.Prefix != n.Prefix) {
-			err = fmt.Errorf("settings: %w", ErrForeign)
-		}
+		it.settings, err = n.checkSettings(raw)
 	}
 	return it, err
+}
+
+// checkSettings believes later settings of the network. Whose they claim to be is looked at before the signature.
+func (n *Network) checkSettings(raw []byte) (*Network, error) {
+	later, e, err := parseSettings(raw)
+	if err != nil {
+		return nil, err
+	}
+	if later.ID != n.ID || later.Prefix != n.Prefix {
+		return nil, fmt.Errorf("settings: %w", ErrForeign)
+	}
+	if err := e.verify(later.Root, contextSettings); err != nil {
+		return nil, fmt.Errorf("settings: %w", err)
+	}
+	return later, nil
 }
 
 // newItem copies raw.
@@ -210,20 +223,34 @@ func (i *item) expired(now time.Time) bool {
 type shelf struct {
 	items map[wire.NodeID]*item
 	order []wire.NodeID // the keys of items, sorted
-	sum   uint64        // of the marks, without carry
+	sums  sums
+}
+
+// sums are the sums without carry of the marks of a shelf by the first nibbles of the identifiers: of all, of each first
+// nibble, of each first byte. So a span that holds more than a few items has its hash at hand.
+type sums struct {
+	all    uint64
+	nibble [16]uint64
+	octet  [256]uint64
+}
+
+func (s *sums) flip(it *item) {
+	s.all ^= it.mark
+	s.nibble[it.id[0]>>4] ^= it.mark
+	s.octet[it.id[0]] ^= it.mark
 }
 
 func newShelf() *shelf { return &shelf{items: make(map[wire.NodeID]*item)} }
 
 func (s *shelf) put(it *item) {
 	if old := s.items[it.id]; old != nil {
-		s.sum ^= old.mark
+		s.sums.flip(old)
 	} else {
 		at, _ := slices.BinarySearchFunc(s.order, it.id, wire.NodeID.Compare)
 		s.order = slices.Insert(s.order, at, it.id)
 	}
 	s.items[it.id] = it
-	s.sum ^= it.mark
+	s.sums.flip(it)
 }
 
 func (s *shelf) remove(id wire.NodeID) {
@@ -232,7 +259,7 @@ func (s *shelf) remove(id wire.NodeID) {
 		return
 	}
 	delete(s.items, id)
-	s.sum ^= it.mark
+	s.sums.flip(it)
 	if at, ok := slices.BinarySearchFunc(s.order, id, wire.NodeID.Compare); ok {
 		s.order = slices.Delete(s.order, at, at+1)
 	}
@@ -253,8 +280,13 @@ func (s *shelf) in(sp span) []wire.NodeID {
 
 // hashOf is the sum without carry of the marks of all items in the span.
 func (s *shelf) hashOf(sp span) uint64 {
-	if sp.Depth == 0 {
-		return s.sum
+	switch sp.Depth {
+	case 0:
+		return s.sums.all
+	case 1:
+		return s.sums.nibble[sp.Prefix[0]>>4]
+	case 2:
+		return s.sums.octet[sp.Prefix[0]]
 	}
 	var h uint64
 	for _, id := range s.in(sp) {

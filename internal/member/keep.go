@@ -122,6 +122,7 @@ func (s *Set) discard(it *item) {
 		if it.kind == KindRecord {
 			s.sync.forget(it.id)
 			delete(s.sync.paces, it.id)
+			delete(s.sync.credits, it.id)
 		}
 		s.emit(Changed{Node: it.id})
 	case KindVerdict:

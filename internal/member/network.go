@@ -57,32 +57,41 @@ func signNetwork(root ed25519.PrivateKey, name string, prefix netip.Prefix, sequ
 
 // ParseNetwork reads and verifies settings. Whether it is the right network, the caller must tell by the ID.
 func ParseNetwork(raw []byte) (*Network, error) {
+	n, e, err := parseSettings(raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.verify(n.Root, contextSettings); err != nil {
+		return nil, fmt.Errorf("network settings: %w", err)
+	}
+	return n, nil
+}
+
+// parseSettings reads settings without looking at the signature.
+func parseSettings(raw []byte) (*Network, envelope, error) {
 	e, err := open(raw, maxSettingsLen)
 	if err != nil {
-		return nil, fmt.Errorf("network settings: %w", err)
+		return nil, e, fmt.Errorf("network settings: %w", err)
 	}
 	var p settingsPayload
 	if err := Decode(e.Payload, maxSettingsLen, &p); err != nil {
-		return nil, fmt.Errorf("network settings: %w", err)
-	}
-	if err := e.verify(p.Root, contextSettings); err != nil {
-		return nil, fmt.Errorf("network settings: %w", err)
+		return nil, e, fmt.Errorf("network settings: %w", err)
 	}
 	if err := ValidName(p.Name); err != nil {
-		return nil, fmt.Errorf("network settings: %w: %w", ErrMalformed, err)
+		return nil, e, fmt.Errorf("network settings: %w: %w", ErrMalformed, err)
 	}
 	prefix, err := decodePrefix(p.Prefix)
 	if err != nil {
-		return nil, fmt.Errorf("network settings: %w", err)
+		return nil, e, fmt.Errorf("network settings: %w", err)
 	}
 	if err := ValidPrefix(prefix); err != nil {
-		return nil, fmt.Errorf("network settings: %w", err)
+		return nil, e, fmt.Errorf("network settings: %w", err)
 	}
 	id := NetworkID(p.Root)
 	return &Network{
 		ID: id, Root: p.Root, Name: p.Name, Prefix: prefix, Prefix6: Prefix6(id), Sequence: p.Sequence,
 		payload: e.Payload, raw: raw,
-	}, nil
+	}, e, nil
 }
 
 // Raw is the signed encoding, which ParseNetwork reads. The caller must not change it.

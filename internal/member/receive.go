@@ -142,20 +142,23 @@ func (s *Set) receivedSummary(now time.Time, from wire.NodeID, spans []summarize
 				continue
 			}
 			for _, kind := range kinds {
-				parts = append(parts, summarized{Span: span{Kind: kind}, Hash: s.shelves[kind].sum})
+				parts = append(parts, summarized{Span: span{Kind: kind}, Hash: s.shelves[kind].sums.all})
 			}
 		case shelf == nil || shelf.hashOf(sp) == e.Hash:
 		case len(shelf.in(sp)) > leafItems && sp.Depth < maxDepth:
+			if !s.sync.afford(now, from, 16*spanCost) {
+				return ErrBusy
+			}
 			for i := range 16 {
 				child := sp.child(i)
 				parts = append(parts, summarized{Span: child, Hash: shelf.hashOf(child)})
 			}
 		default:
+			if !s.sync.afford(now, from, spanCost) {
+				return ErrBusy
+			}
 			lists = append(lists, shelf.list(sp))
 		}
-	}
-	if !s.sync.afford(now, from, float64(len(parts)+len(lists))*messageCost/4) {
-		return ErrBusy
 	}
 	for _, group := range pack(parts, maxSpans, func(summarized) int { return 32 }) {
 		s.send(from, message{Type: typeSummary, Spans: group})
@@ -174,8 +177,12 @@ func (s *shelf) list(sp span) list {
 	return l
 }
 
-// receivedLists sends what the sender of the lists lacks and asks for what this node lacks.
+// receivedLists sends what the sender of the lists lacks and asks for what this node lacks. However wide the spans are, it
+// looks at no more than the lists say and one answer holds.
 func (s *Set) receivedLists(now time.Time, from wire.NodeID, lists []list) error {
+	if !s.sync.afford(now, from, spanCost*float64(len(lists))) {
+		return ErrBusy
+	}
 	var send []Item
 	var want []place
 	for _, l := range lists {
@@ -189,21 +196,30 @@ func (s *Set) receivedLists(now time.Time, from wire.NodeID, lists []list) error
 		}
 		shelf.compare(l.Span, theirs, &send, &want)
 	}
-	if !s.sync.afford(now, from, sendCost*float64(min(len(send), maxAnswer))) {
+	if !s.sync.afford(now, from, sendCost*float64(len(send))) {
 		return ErrBusy
 	}
-	s.sendItems(from, send[:min(len(send), maxAnswer)], false)
+	s.sendItems(from, send, false)
 	s.want(from, want)
 	return nil
 }
 
-// compare walks through two sorted lists of the same span.
+// compare walks through two sorted lists of the same span. Once an answer is full, it passes over what only we have: the
+// next round finds it.
 func (s *shelf) compare(sp span, theirs []head, send *[]Item, want *[]place) {
 	ours := s.in(sp)
+	full := func() bool { return len(*send) >= maxAnswer }
 	give := func(id wire.NodeID) {
 		*send = append(*send, Item{Kind: sp.Kind, Raw: s.items[id].raw})
 	}
 	for len(ours) > 0 || len(theirs) > 0 {
+		if full() {
+			if len(theirs) == 0 {
+				return
+			}
+			at, _ := slices.BinarySearchFunc(ours, theirs[0].node, wire.NodeID.Compare)
+			ours = ours[at:]
+		}
 		order := -1
 		switch {
 		case len(ours) == 0:
@@ -223,7 +239,7 @@ func (s *shelf) compare(sp span, theirs []head, send *[]Item, want *[]place) {
 			if other.newer(mine) {
 				*want = append(*want, place{sp.Kind, other.node})
 			}
-			if mine.head() != other && other.sequence <= mine.sequence {
+			if mine.head() != other && other.sequence <= mine.sequence && !full() {
 				give(ours[0])
 			}
 			ours, theirs = ours[1:], theirs[1:]
@@ -290,6 +306,10 @@ func (s *Set) receivedItems(now time.Time, from wire.NodeID, m message) error {
 	for _, it := range m.Items {
 		if s.shelves[it.Kind] == nil {
 			continue
+		}
+		if !s.sync.afford(now, from, itemCost) {
+			errs = append(errs, ErrBusy)
+			break
 		}
 		fresh, err := s.learn(now, it, from, m.News)
 		gained = gained || fresh

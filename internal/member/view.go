@@ -141,7 +141,7 @@ func (s *Set) Outs() []*Verdict {
 func (s *Set) Digest() uint64 {
 	var sums [8 * len(kinds)]byte
 	for i, kind := range kinds {
-		binary.BigEndian.PutUint64(sums[8*i:], s.shelves[kind].sum)
+		binary.BigEndian.PutUint64(sums[8*i:], s.shelves[kind].sums.all)
 	}
 	return binary.BigEndian.Uint64(hash("overlayd set v1", sums[:]))
 }
