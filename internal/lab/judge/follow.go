@@ -27,6 +27,8 @@ func Follows(s *scenario.Scenario, name string) bool {
 			asked = append(asked, c.Of)
 		case scenario.Dead:
 			asked = append(asked, c.Of)
+		case scenario.Quarantined:
+			asked = append(asked, c.Of)
 		}
 	}
 	for _, e := range s.Events {

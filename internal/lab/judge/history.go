@@ -27,6 +27,7 @@ type pairHistory struct {
 	deaths     []count
 	counter    int                      // as last reported
 	states     map[string]control.State // of the candidates, as last reported
+	quarantine                          // of the relays of candidates
 }
 
 // count is a running total, from a moment on.
@@ -60,7 +61,7 @@ func (h *History) Begin(start time.Time) {
 		for i := range p.selections {
 			p.selections[i].At -= shift
 		}
-		for _, totals := range [][]count{p.switches, p.deaths} {
+		for _, totals := range [][]count{p.switches, p.deaths, p.quarantines} {
 			for i := range totals {
 				totals[i].at -= shift
 			}
@@ -114,6 +115,7 @@ func (p *pairHistory) add(peer control.PeerPaths, since, at time.Duration) (Sele
 	}
 	p.switches = advance(p.switches, now.At, step)
 	p.deaths = advance(p.deaths, at, p.newlyDead(peer.Candidates))
+	p.quarantine.add(peer.Candidates, at)
 	if last >= 0 && p.selections[last].None == now.None && slices.Equal(p.selections[last].Via, now.Via) {
 		return Selection{}, false
 	}

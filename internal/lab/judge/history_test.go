@@ -107,3 +107,25 @@ func TestNoPathMatchesNoRoute(t *testing.T) {
 		t.Errorf("got %v", s)
 	}
 }
+
+func TestQuarantinesAreCountedOnceEach(t *testing.T) {
+	h := NewHistory(time.Now())
+	h.Begin(at(0))
+	report := func(when time.Duration, why string) {
+		r := sees(0, 1, "up", "cambridge")
+		r.Peers[0].Candidates[0].Via, r.Peers[0].Candidates[0].Quarantine = []string{"cambridge"}, why
+		h.Add(r, at(when))
+	}
+	for i, why := range []string{"", "lost 5%", "lost 6%", "", "lost 7%"} {
+		report(time.Duration(i+1)*time.Second, why)
+	}
+	if all, late := h.quarantinesIn(toBoston, 0, time.Minute), h.quarantinesIn(toBoston, 3*time.Second, time.Minute); all != 2 || late != 1 {
+		t.Errorf("%d quarantines, %d of them late", all, late)
+	}
+	if got := h.blamed(toBoston); got != "via cambridge: lost 7%" {
+		t.Errorf("the latest reason: %q", got)
+	}
+	if h.quarantinesIn(toBoston.Directions()[0], 0, 1500*ms) != 0 {
+		t.Error("a quarantine before there was one")
+	}
+}

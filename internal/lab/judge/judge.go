@@ -117,6 +117,10 @@ func (j judgement) outcome(x scenario.Expectation) Outcome {
 		return j.worst(c.Of, "paths found dead", Count, c.AtMost, func(d scenario.Pair) Measured {
 			return Measured{Value: float64(j.History.deathsIn(d, j.from, j.to))}
 		})
+	case scenario.Quarantined:
+		return j.worst(c.Of, "paths in quarantine", Count, c.AtMost, func(d scenario.Pair) Measured {
+			return Measured{Value: float64(j.History.quarantinesIn(d, j.from, j.to)), Note: j.History.blamed(d)}
+		})
 	case scenario.Goodput:
 		return j.goodput(c)
 	case scenario.Capture, scenario.Converged, scenario.Revoked, scenario.Members, scenario.Connected, scenario.IdleTraffic:

@@ -152,6 +152,7 @@ func checkForms() map[string]form {
 		path     Path
 		switches Switches
 		dead     Dead
+		blamed   Quarantined
 		goodput  Goodput
 		capture  Capture
 	)
@@ -192,6 +193,11 @@ func checkForms() map[string]form {
 			limited(&dead.AtMost, "at_most", parseCount, fields{"dead": into(&dead.Of, parsePair)}),
 			[]string{"at_most"},
 			func() any { return dead },
+		},
+		"quarantined": {
+			limited(&blamed.AtMost, "at_most", parseCount, fields{"quarantined": into(&blamed.Of, parsePair)}),
+			[]string{"at_most"},
+			func() any { return blamed },
 		},
 		"goodput": {
 			limited(&goodput.AtLeast, "at_least", parseShare, fields{

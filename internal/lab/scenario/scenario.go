@@ -281,6 +281,11 @@ type (
 		Of     Pair
 		AtMost Limit
 	}
+	// Quarantined bounds how often a node takes to distrusting relays of its paths to another.
+	Quarantined struct {
+		Of     Pair
+		AtMost Limit
+	}
 	// Goodput bounds a transfer's goodput from below, as a share of another transfer's.
 	Goodput struct {
 		Of, Against string // names of events
@@ -302,6 +307,7 @@ func (FirstPacket) check() {}
 func (Path) check()        {}
 func (Switches) check()    {}
 func (Dead) check()        {}
+func (Quarantined) check() {}
 func (Goodput) check()     {}
 func (Capture) check()     {}
 

@@ -202,6 +202,8 @@ func (v *validator) checkExpectation(x Expectation) {
 		v.pair(x.Line, c.Of)
 	case Dead:
 		v.pair(x.Line, c.Of)
+	case Quarantined:
+		v.pair(x.Line, c.Of)
 	case Goodput:
 		v.transfer(x.Line, c.Of)
 		v.transfer(x.Line, c.Against)
