@@ -59,9 +59,17 @@ func (a *arrivals) permitted(inner []byte) bool {
 	return a.fine
 }
 
+// may holds what a member may speak for: its own addresses, and networks behind it. An overlay address is its owner's
+// alone, whatever network contains it.
 func (a *arrivals) may(source, destination netip.Addr) bool {
+	if !a.sites.isHere(destination) {
+		return false
+	}
+	if owner := a.view.owner(source); owner != nil {
+		return owner == a.from
+	}
 	behind := a.sites.behind[a.from.id]
-	return (behind != nil && behind.Contains(source) || a.view.owner(source) == a.from) && a.sites.isHere(destination)
+	return behind != nil && behind.Contains(source) && !a.sites.overlay.Contains(source) && !a.sites.isSelf(source)
 }
 
 // sourceOf is the source of an IP packet; the zero Addr if it is none.

@@ -12,6 +12,7 @@ import (
 // Sites says which networks lie behind which nodes. It is never changed once given to SetSites.
 type Sites struct {
 	Self     []netip.Addr                   // this node's own overlay addresses
+	Overlay  []netip.Prefix                 // of all overlay addresses: no network behind a node has any of them
 	Local    []netip.Prefix                 // networks behind this node that it advertises
 	Carriers map[netip.Prefix]wire.NodeID   // outbound: which peer carries packets to a network
 	Behind   map[wire.NodeID][]netip.Prefix // inbound: the networks that packets from a peer may come from
@@ -25,6 +26,7 @@ func (p *Plane) SetSites(s Sites) { p.sites.Store(compile(s)) }
 type sites struct {
 	self4    []uint32 // in the byte order of the network
 	self6    [][16]byte
+	overlay  bart.Lite
 	local    bart.Lite
 	carriers bart.Table[wire.NodeID]
 	behind   map[wire.NodeID]*bart.Lite
@@ -38,6 +40,9 @@ func compile(s Sites) *sites {
 		} else {
 			c.self6 = append(c.self6, addr.As16())
 		}
+	}
+	for _, prefix := range s.Overlay {
+		c.overlay.Insert(prefix)
 	}
 	for _, prefix := range s.Local {
 		c.local.Insert(prefix)

@@ -27,9 +27,9 @@ func TestInvitePrintsTheTokenAlone(t *testing.T) {
 	b := &controltest.Backend{}
 	prints(t, b, "overlayd1-TOKEN\n", "invite", "--name", "newton", "--ttl", "90m", "--endpoint", "example.org:1")
 	prints(t, b, "{\n  \"token\": \"overlayd1-TOKEN\"\n}\n", "invite", "-o", "json",
-		"--uses", "20", "--subnet", "192.168.0.0/16,fd00::/8", "--subnet", "10.0.0.0/8")
+		"--uses", "20", "--subnet", "192.168.0.0/16,fd00::/16", "--subnet", "10.0.0.0/8")
 	subnets := []netip.Prefix{
-		netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("10.0.0.0/8"),
+		netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("fd00::/16"), netip.MustParsePrefix("10.0.0.0/8"),
 	}
 	same(t, b.Invited(), []control.InviteRequest{
 		{Name: "newton", TTL: control.Duration(90 * time.Minute), Endpoint: "example.org:1", Uses: 1},

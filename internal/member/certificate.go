@@ -147,6 +147,11 @@ func (n *Network) checkChain(raw []byte) (*Certificate, error) {
 	if !usable(n.Prefix, c.IPv4) {
 		return nil, fmt.Errorf("%w: address %s is not of the network", ErrMalformed, c.IPv4)
 	}
+	for _, subnet := range c.Subnets {
+		if err := n.CheckSubnet(subnet); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		}
+	}
 	if len(issuerRaw) == 0 {
 		return c, e.verify(n.Root, contextCertificate)
 	}

@@ -196,6 +196,34 @@ func TestRecordKeepsToItsCertificate(t *testing.T) {
 	}
 }
 
+// An admin's signature makes no subnet of what belongs to every host, to the overlay, or to everybody.
+func TestCertificatesGrantNoSpecialPrefixes(t *testing.T) {
+	w := newWorld(t, 1)
+	admin := w.identity()
+	own := w.enrol(admin, "admin", func(c *Certificate) {
+		c.Capabilities, c.NotAfter = Admin|Relay, start.Add(AdminValidity)
+	})
+	authority := Authority{Network: w.net, Admin: admin, Own: own}
+	for _, text := range []string{
+		"0.0.0.0/0", "0.0.0.0/1", "128.0.0.0/1", "127.0.0.0/8", "169.254.7.0/24", "224.0.0.0/8", "255.255.255.255/32", "0.0.0.0/32",
+		"::/0", "2000::/3", "fe80::/64", "ff02::/16", "::1/128", "10.71.0.0/16", "10.71.3.0/24", "10.0.0.0/8", w.net.Prefix6.String(),
+	} {
+		id := w.identity()
+		want := Certificate{
+			WireGuard: id.WireGuard(), Signing: id.Signing(), Name: "mallory", IPv4: netip.MustParseAddr("10.71.9.9"),
+			Capabilities: Relay, Subnets: []netip.Prefix{netip.MustParsePrefix(text)},
+			NotBefore: start, NotAfter: start.Add(time.Hour), Serial: 9,
+		}
+		if _, err := authority.Issue(want, start); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: issued, and believed: %v", text, err)
+		}
+		want.Subnets = []netip.Prefix{netip.MustParsePrefix("192.168.7.0/24")}
+		if _, err := authority.Issue(want, start); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestUnusableEndpointsAreNotPublished(t *testing.T) {
 	w := newWorld(t, 1)
 	id := w.identity()

@@ -90,7 +90,18 @@ func CheckSubnet(p netip.Prefix) error {
 	if b, ok := special(p); ok {
 		return fmt.Errorf("%v overlaps %v, the %s addresses, which no other node can use: leave them out", p, b.prefix, b.name)
 	}
+	if least := minSubnetBits(p.Addr()); p.Bits() < least {
+		return fmt.Errorf("%v is too large: a network behind a node has a length of at least /%d", p, least)
+	}
 	return nil
+}
+
+// minSubnetBits is the length below which a prefix can only be meant as a part of a default route.
+func minSubnetBits(a netip.Addr) int {
+	if a.Is4() {
+		return 8
+	}
+	return 16
 }
 
 // CheckSubnet says in a sentence why no node of this network may advertise p; nil if one may. What p shares with the

@@ -63,6 +63,8 @@ func TestSubnetBehindANode(t *testing.T) {
 		{"10.72.0.0/16", ""},
 		{"10.71.5.0/24", "itself"},
 		{"10.0.0.0/8", "itself"},
+		{"64.0.0.0/7", "too large"},
+		{"2000::/3", "too large"},
 		{n.Prefix6.String(), "itself"},
 		{"0.0.0.0/0", "everything"},
 		{"::/0", "everything"},

@@ -94,7 +94,7 @@ func (g *Registrar) Invite(now time.Time, lock Lock, o Offer) ([]Item, error) {
 			return nil, fmt.Errorf("the name %q is refused: %w", o.Name, ErrNameTaken)
 		}
 	}
-	if err := validSubnets(o.Subnets); err != nil {
+	if err := g.validSubnets(o.Subnets); err != nil {
 		return nil, err
 	}
 	key, cert := g.signer()
@@ -107,13 +107,13 @@ func (g *Registrar) Invite(now time.Time, lock Lock, o Offer) ([]Item, error) {
 	})}, nil
 }
 
-func validSubnets(list []netip.Prefix) error {
+func (g *Registrar) validSubnets(list []netip.Prefix) error {
 	if len(list) > MaxSubnets {
 		return fmt.Errorf("a node can have at most %d networks behind it, not %d", MaxSubnets, len(list))
 	}
 	for _, p := range list {
-		if !p.IsValid() || p != p.Masked() {
-			return fmt.Errorf("%s is not a network such as 192.168.7.0/24", p)
+		if err := g.set.network.CheckSubnet(p); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -276,7 +276,7 @@ func (g *Registrar) SetSubnet(now time.Time, target wire.NodeID, subnet netip.Pr
 	if allow {
 		changed.Subnets = append(changed.Subnets, subnet)
 	}
-	if err := validSubnets(changed.Subnets); err != nil {
+	if err := g.validSubnets(changed.Subnets); allow && err != nil {
 		return nil, err
 	}
 	return g.reissue(now, changed)

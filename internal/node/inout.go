@@ -120,6 +120,7 @@ const (
 // Networks says what lies behind which node. Treat it as constant.
 type Networks struct {
 	Self     []netip.Addr                   // this node's own addresses on the overlay
+	Overlay  []netip.Prefix                 // of all members' addresses
 	Local    []netip.Prefix                 // behind this node
 	Carriers map[netip.Prefix]wire.NodeID   // who carries packets to a network
 	Behind   map[wire.NodeID][]netip.Prefix // what packets of a member may come from

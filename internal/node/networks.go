@@ -63,7 +63,7 @@ func (c *Core) reviewNetworks(now time.Time) {
 		}
 	}
 	beside := make(map[wire.NodeID]probe.Rate)
-	next := Networks{Self: self, Local: local, Behind: behind, Carriers: make(map[netip.Prefix]wire.NodeID)}
+	next := Networks{Self: self, Overlay: c.overlayPrefixes(), Local: local, Behind: behind, Carriers: make(map[netip.Prefix]wire.NodeID)}
 	for _, subnet := range sortedPrefixes(advertised) {
 		list := advertised[subnet]
 		mine := slices.Contains(local, subnet)
@@ -104,6 +104,9 @@ func (c *Core) ownAddresses() []netip.Addr {
 	}
 	return []netip.Addr{c.cfg.Certificate.IPv4, c.cfg.Certificate.IPv6}
 }
+
+// overlayPrefixes are those of all members' addresses.
+func (c *Core) overlayPrefixes() []netip.Prefix { return []netip.Prefix{c.cfg.Network.Prefix, c.cfg.Network.Prefix6} }
 
 // inUseBy reports whether data flows to one of the members.
 func (c *Core) inUseBy(list []member.Member) bool {
