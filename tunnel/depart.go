@@ -50,15 +50,16 @@ type departs struct {
 	six   [2 * 16]byte
 	is    byte // version of the last packet; zero: there is nothing to remember
 	last  departure
-	port  uint16 // of our own sockets
+	port  uint16     // of our own sockets
+	bound netip.Addr // that they send from, if it is one
 }
 
 // own reports whether a packet, whose UDP header is at the given place, is one that this node itself has sent on the
-// underlay, and that the host routes into the overlay: to another node's address on a LAN that a third one leads to, for
-// instance. Carried, it would come here again, and so on for ever.
+// underlay, and that the host routes into the overlay although the sockets name the interface (SetDetours). Carried, it
+// would come here again, and so on for ever.
 func (d *departs) own(packet []byte, at int, source netip.Addr) bool {
 	return len(packet) >= at+2 && binary.BigEndian.Uint16(packet[at:]) == d.port &&
-		(d.sites.none() || d.sites.isSelf(source))
+		(d.sites.none() || d.sites.isSelf(source) || source == d.bound)
 }
 
 func (d *departs) loop() *departure {

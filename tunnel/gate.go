@@ -41,7 +41,8 @@ func newGate(p *Plane, inner tun.Device) *gate {
 	g := &gate{Device: inner, plane: p, events: make(chan tun.Event, 1), timer: time.NewTimer(stalledAfter)}
 	g.host = inner
 	if len(p.sockets) > 0 {
-		g.departs.port = p.sockets[0].LocalAddr().Port()
+		at := p.sockets[0].LocalAddr()
+		g.departs.port, g.departs.bound = at.Port(), at.Addr()
 	}
 	if native := newHostIO(inner); native != nil {
 		g.host = native

@@ -20,9 +20,10 @@ func TestOwnUnderlayIsNotCarried(t *testing.T) {
 		"own, to a host behind one":   {"10.71.0.1", "10.2.0.9", 51871, true},
 		"own, IPv6":                   {"fd71::1", "fd71::2", 51871, true},
 		"another program's":           {"10.71.0.1", "10.71.0.2", 4000, false},
+		"own, from the one address":   {"10.1.0.1", "10.2.0.9", 51871, true},
 		"of a host that runs overlay": {"10.1.0.9", "10.2.0.9", 51871, false},
 	} {
-		d := departs{port: 51871}
+		d := departs{port: 51871, bound: netip.MustParseAddr("10.1.0.1")}
 		s := compile(Sites{Self: addrs("10.71.0.1", "fd71::1"), Local: prefixes("10.1.0.0/16")})
 		d.begin(&view{ids: new(bart.Table[*registration]), addrs: new(bart.Table[*registration])}, s)
 		p := ipPacket(c.from, c.to, 0, 1)

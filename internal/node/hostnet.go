@@ -10,6 +10,7 @@ import (
 
 	"overlayd/config"
 	"overlayd/internal/member"
+	"overlayd/internal/wire"
 	"overlayd/tunnel/lan"
 	"overlayd/tunnel/osnet"
 )
@@ -25,7 +26,8 @@ type hostNet struct {
 	prefixes []netip.Prefix // of the network
 	gateways []netip.Addr
 	log      *slog.Logger
-	gateway  *lan.Gateway // nil if there are none
+	gateway  *lan.Gateway               // nil if there are none
+	detour   func(map[netip.Prefix]int) // sets the interfaces of the underlay's own datagrams; nil while there are no sockets
 
 	latest chan Networks
 	again  chan struct{} // one element: the host's interfaces or routes have changed
@@ -42,13 +44,8 @@ func newHostNet(cfg config.Config, n *member.Network, log *slog.Logger) *hostNet
 
 // configure sets up the interface; what could only be done in part is logged.
 func (h *hostNet) configure(n Networks) error {
-	var routes []osnet.Route
-	for _, p := range h.prefixes {
-		routes = append(routes, osnet.Route{Prefix: p})
-	}
-	for _, p := range sortedPrefixes(n.Carriers) {
-		routes = append(routes, osnet.Route{Prefix: p, MTU: h.mtu - siteOverhead, Optional: true})
-	}
+	routes := h.routes(n.Carriers)
+	h.setDetours(routes)
 	elsewhere, err := osnet.Configure(h.device, whole(n.Self), routes)
 	h.say("this host reaches networks by itself that other nodes have too", elsewhere, len(elsewhere) > 0)
 	h.say("the overlay works without IPv6", err, errors.Is(err, osnet.ErrNoIPv6))
@@ -56,6 +53,33 @@ func (h *hostNet) configure(n Networks) error {
 		return nil
 	}
 	return err
+}
+
+// routes are those into the overlay: to itself, and to the networks that other nodes carry packets to.
+func (h *hostNet) routes(carriers map[netip.Prefix]wire.NodeID) (list []osnet.Route) {
+	for _, p := range h.prefixes {
+		list = append(list, osnet.Route{Prefix: p})
+	}
+	for _, p := range sortedPrefixes(carriers) {
+		list = append(list, osnet.Route{Prefix: p, MTU: h.mtu - siteOverhead, Optional: true})
+	}
+	return list
+}
+
+// setDetours keeps the underlay's datagrams out of the overlay, before the routes are there.
+func (h *hostNet) setDetours(routes []osnet.Route) {
+	if h.detour == nil {
+		return
+	}
+	var about []netip.Prefix
+	for _, r := range routes {
+		about = append(about, r.Prefix)
+	}
+	interfaces, err := osnet.Detours(h.device, about)
+	h.say("cannot tell which interfaces lead past the overlay", err, err != nil)
+	if err == nil {
+		h.detour(interfaces)
+	}
 }
 
 // say warns of something when it begins, or changes.

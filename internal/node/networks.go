@@ -106,7 +106,9 @@ func (c *Core) ownAddresses() []netip.Addr {
 }
 
 // overlayPrefixes are those of all members' addresses.
-func (c *Core) overlayPrefixes() []netip.Prefix { return []netip.Prefix{c.cfg.Network.Prefix, c.cfg.Network.Prefix6} }
+func (c *Core) overlayPrefixes() []netip.Prefix {
+	return []netip.Prefix{c.cfg.Network.Prefix, c.cfg.Network.Prefix6}
+}
 
 // inUseBy reports whether data flows to one of the members.
 func (c *Core) inUseBy(list []member.Member) bool {

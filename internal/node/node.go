@@ -128,6 +128,8 @@ func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (
 	if err != nil {
 		return nil, err
 	}
+	n.host.detour = n.plane.SetDetours
+	n.host.setDetours(n.host.routes(nil))
 	if err := n.openCore(now, m); err != nil {
 		return nil, errors.Join(err, n.plane.Close())
 	}

@@ -3,7 +3,6 @@ package udp
 import (
 	"encoding/binary"
 	"net/netip"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,8 +35,9 @@ type Batch struct {
 
 // meta is what has to be known of a message to send it without UDP_SEGMENT.
 type meta struct {
-	segment  int // size of a datagram
-	segments int // number of datagrams
+	segment  int  // size of a datagram
+	segments int  // number of datagrams
+	detoured bool // an outgoing interface is named
 }
 
 // NewBatch makes a Batch for datagrams of one family: that of the socket that they will be sent on.
@@ -46,8 +46,7 @@ func (s *Socket) NewBatch() *Batch {
 	for i := range b.hdrs {
 		h := &b.hdrs[i].hdr
 		h.Name = &b.names[i][0]
-		h.Control = (*byte)(unsafe.Pointer(&b.controls[i]))
-		b.controls[i].prepare()
+		b.controls[i].prepare(b.six)
 	}
 	b.send = b.sendAll
 	return b
@@ -196,10 +195,8 @@ func (b *Batch) end(first, segment, segments int) {
 	b.meta[b.messages] = meta{segment: segment, segments: segments}
 	if segments > 1 {
 		b.controls[b.messages].setSegment(segment)
-		h.SetControllen(unix.CmsgSpace(2))
-	} else {
-		h.SetControllen(0)
 	}
+	b.controls[b.messages].attach(h, segments > 1, false, b.six)
 	b.messages++
 }
 

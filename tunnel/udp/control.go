@@ -2,6 +2,7 @@ package udp
 
 import (
 	"encoding/binary"
+	"net/netip"
 	"time"
 	"unsafe"
 
@@ -22,18 +23,59 @@ const (
 // Ancillary data is kept in words, so that the headers in it are aligned.
 type (
 	receiveControl [16]uint64 // room for a time stamp, a segment size, and what a later kernel may add
-	sendControl    [3]uint64  // one segment size
+	sendControl    [8]uint64  // a segment size in the first three words, then an outgoing interface
 )
 
-// prepare fills in everything but the size.
-func (c *sendControl) prepare() {
-	h := (*unix.Cmsghdr)(unsafe.Pointer(c))
-	h.Level, h.Type = unix.SOL_UDP, unix.UDP_SEGMENT
-	h.SetLen(unix.CmsgLen(2))
+// Where the outgoing interface stands, in bytes.
+const outgoingAt = 3 * 8
+
+// prepare fills in everything but the size and the interface.
+func (c *sendControl) prepare(six bool) {
+	segment := (*unix.Cmsghdr)(unsafe.Pointer(c))
+	segment.Level, segment.Type = unix.SOL_UDP, unix.UDP_SEGMENT
+	segment.SetLen(unix.CmsgLen(2))
+	outgoing := (*unix.Cmsghdr)(unsafe.Add(unsafe.Pointer(c), outgoingAt))
+	if six {
+		outgoing.Level, outgoing.Type = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO
+		outgoing.SetLen(unix.CmsgLen(unix.SizeofInet6Pktinfo))
+	} else {
+		outgoing.Level, outgoing.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
+		outgoing.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
+	}
 }
 
 func (c *sendControl) setSegment(size int) {
 	*(*uint16)(unsafe.Add(unsafe.Pointer(c), cmsgHeaderLen)) = uint16(size)
+}
+
+// setOutgoing names the interface and the source address. If that is unspecified the kernel takes one of the interface.
+func (c *sendControl) setOutgoing(index int32, source netip.Addr) {
+	data := unsafe.Add(unsafe.Pointer(c), outgoingAt+cmsgHeaderLen)
+	if source.Is6() {
+		*(*unix.Inet6Pktinfo)(data) = unix.Inet6Pktinfo{Addr: source.As16(), Ifindex: uint32(index)}
+	} else {
+		*(*unix.Inet4Pktinfo)(data) = unix.Inet4Pktinfo{Ifindex: index, Spec_dst: source.As4()}
+	}
+}
+
+// attach makes what is there the ancillary data of a message.
+func (c *sendControl) attach(h *unix.Msghdr, segmented, detoured, six bool) {
+	from, to := outgoingAt, outgoingAt
+	if segmented {
+		from = 0
+	}
+	if detoured {
+		to += outgoingSpace(six)
+	}
+	h.Control = (*byte)(unsafe.Add(unsafe.Pointer(c), from))
+	h.SetControllen(to - from)
+}
+
+func outgoingSpace(six bool) int {
+	if six {
+		return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
+	}
+	return unix.CmsgSpace(unix.SizeofInet4Pktinfo)
 }
 
 // control is what the kernel said about a message that it received.

@@ -18,6 +18,7 @@ func (s *Socket) Send(b *Batch) (int, error) {
 		return 0, nil
 	}
 	b.socket, b.sent, b.err = s, 0, nil
+	b.detour(s.detours.Load())
 	if err := s.raw.Control(b.send); err != nil {
 		if errors.Is(err, net.ErrClosed) {
 			err = net.ErrClosed
@@ -117,6 +118,11 @@ func (b *Batch) sendPlain(fd uintptr, i int) bool {
 	}
 	p := b.plain
 	p.cut(&b.hdrs[i].hdr, b.meta[i])
+	if b.meta[i].detoured {
+		for k := range b.meta[i].segments {
+			b.controls[i].attach(&p.hdrs[k].hdr, false, true, b.six)
+		}
+	}
 	defer p.reset()
 	for from := 0; from < b.meta[i].segments; {
 		n, errno := sendmmsg(fd, p.hdrs[from:b.meta[i].segments])

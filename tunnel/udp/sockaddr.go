@@ -58,6 +58,14 @@ func (s *sockaddr) get(length uint32, zone *zoneCache) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// addr is the address without port and scope, as put has written it.
+func (s *sockaddr) addr(six bool) netip.Addr {
+	if six {
+		return netip.AddrFrom16([16]byte(s[8:24]))
+	}
+	return netip.AddrFrom4([4]byte(s[4:8]))
+}
+
 // zoneCache remembers the last zone, so that traffic with a neighbour on the link does not allocate.
 type zoneCache struct {
 	scope uint32

@@ -21,7 +21,8 @@ type Socket struct {
 	local netip.AddrPort
 	six   bool
 
-	canSegment bool         // the kernel knows UDP_SEGMENT
+	canSegment bool // the kernel knows UDP_SEGMENT
+	detours    atomic.Pointer[Detours]
 	plainUntil atomic.Int64 // Unix nanoseconds until which UDP_SEGMENT is not tried; zero: try
 }
 
