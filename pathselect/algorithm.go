@@ -91,11 +91,15 @@ func (a priced) Rank(dst []Ranked, r Request) []Ranked {
 	return dst
 }
 
-// barOf is why a path is used only if no other works, or strictly not even then: because of a rule, or since a relay of it
-// is in quarantine; empty if it is used freely.
+// barOf is why a path is used only if no other works, or strictly not even then: because of a rule, since it does not carry
+// what is sent, or since a relay of it is in quarantine; empty if it is used freely.
 func barOf(p *Path, policy *Policy) (why string, strict bool) {
-	if e, excluded := policy.Excludes(p.Via); excluded {
+	e, excluded := policy.Excludes(p.Via)
+	switch {
+	case excluded && e.Strict, excluded && p.Blocked == "":
 		return cmp.Or(e.Why, "a rule excludes it"), e.Strict
+	case p.Blocked != "":
+		return p.Blocked, false
 	}
 	return p.Quarantine, false
 }

@@ -69,7 +69,7 @@ func (s *Selector) why(c, selected *candidate) string {
 		return "never answered"
 	case c.State == Dead || c.State == Suspect:
 		return c.State.String() + detail(c.Why)
-	case c.hard, c.bar != "" && (selected == nil || selected.bar == ""):
+	case c.hard, c.bar != "" && (selected == nil || selected.tier < c.tier):
 		return c.bar
 	case selected == nil:
 		return "not considered yet"

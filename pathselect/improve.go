@@ -69,8 +69,8 @@ func (s *Selector) improve(selected *candidate) *candidate {
 
 // before orders proven claims.
 func (s *Selector) before(a, b *candidate) bool {
-	if (a.bar != "") != (b.bar != "") {
-		return b.bar != ""
+	if a.tier != b.tier {
+		return a.tier < b.tier
 	}
 	return a.cost < b.cost
 }
@@ -108,7 +108,7 @@ const (
 // lighter reports whether a path is better for the load of its relays only.
 func (s *Selector) lighter(c, selected *candidate) bool {
 	mine, theirs := c.cost-LoadCost(c.Load), selected.cost-LoadCost(selected.Load)
-	return selected.bar == "" && mine+s.margin(c, selected, theirs) > theirs
+	return selected.tier == free && mine+s.margin(c, selected, theirs) > theirs
 }
 
 // margin is what a path must save of a cost.
@@ -125,8 +125,8 @@ func (s *Selector) gain(cost float64) float64 { return max(s.cfg.Margin*cost, mi
 // better reports whether c is cheaper than the selected path in smoothed and in latest figures, by the margins; the
 // direct path needs none over a relayed one. What is barred is never better than what is not.
 func (s *Selector) better(c, selected *candidate) bool {
-	if (c.bar != "") != (selected.bar != "") {
-		return selected.bar != ""
+	if c.tier != selected.tier {
+		return c.tier < selected.tier
 	}
 	if crowded(c, selected) && !s.heavy(c, selected) {
 		return false
@@ -143,7 +143,7 @@ func crowded(c, selected *candidate) bool {
 
 // edged reports whether c was cheaper than the selected path by little, but for long.
 func (s *Selector) edged(c, selected *candidate) bool {
-	if c.State != Up || selected.State != Up || crowded(c, selected) || c.bar != selected.bar || c.edge.since.IsZero() ||
+	if c.State != Up || selected.State != Up || crowded(c, selected) || c.tier != selected.tier || c.bar != selected.bar || c.edge.since.IsZero() ||
 		c.Samples < s.cfg.MinSamples || c.damp.left(s.now, &s.cfg) > 0 || s.lighter(c, selected) && c.Load > selected.Load/2 {
 		return false
 	}
@@ -163,7 +163,7 @@ func (s *Selector) heavy(c, selected *candidate) bool {
 // proven reports whether a claim has lasted long enough and rests on enough samples, young ones in particular. A path
 // that is barred is left as soon as another one has shown that it works.
 func (s *Selector) proven(c, selected *candidate) bool {
-	if selected.bar != "" && c.bar == "" {
+	if c.tier < selected.tier {
 		return c.Samples >= validated
 	}
 	hold, fresh := c.claim.hold, s.cfg.Fresh
@@ -194,7 +194,9 @@ func (s *Selector) improvement(selected, next *candidate) Reason {
 	r := Reason{Code: Faster, From: chosen(selected), To: chosen(next)}
 	lossGain := lossPenalty(selected.LossOutLow) - lossPenalty(next.LossOutLow)
 	switch {
-	case selected.bar != "" && next.bar == "":
+	case selected.tier == blocked && next.tier < blocked:
+		r.Code, r.Detail = Stopped, selected.bar
+	case next.tier < selected.tier:
 		r.Code, r.Detail = Barred, selected.bar
 	case s.heavy(next, selected) || lossGain > max(millis(selected.RTT-next.RTT), 0) && lossGain > 0:
 		r.Code = Cleaner

@@ -57,6 +57,10 @@ type Path struct {
 	Uplink     Uplink  // of this node, that the path leaves by; empty if it has but one
 	Load       float64 // of the busiest relay, 0 to 1, as that relay says
 	Quarantine string  // why a relay of it is in quarantine; empty if none is
+
+	Doubtful bool   // the latest data has not arrived, or none ever has
+	Unproven string // why it is not known to pass data where another path does not; empty if it is, or if all do
+	Blocked  string // why it does not carry what is sent although it answers probes; empty if it does
 }
 
 // Direct reports whether the path has no relays.

@@ -26,6 +26,7 @@ const (
 	Cheaper                 // cheaper for other reasons, such as a wish
 	CutOff                  // none is selected: those that work are strictly barred
 	Returned                // the first path that works again after none did
+	Stopped                 // the path before answers probes, but does not carry what is sent
 )
 
 // Reason says why a path is the selected one. From is the path before it, To the one that was selected.
@@ -85,6 +86,8 @@ func (r Reason) Text(name func(wire.NodeID) string) string {
 		return fmt.Sprintf("%s costs %.1f ms instead of %.1f ms %s", to, r.To.Cost, r.From.Cost, from)
 	case Returned:
 		return fmt.Sprintf("%s works again, after %s without a path", to, seconds(r.After))
+	case Stopped:
+		return to + ", since data does not arrive on " + from + detail(r.Detail)
 	case CutOff:
 		return "no allowed path works, and the rule is strict" + detail(r.Detail)
 	default:

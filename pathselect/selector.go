@@ -111,7 +111,8 @@ type candidate struct {
 	priced       Cost    // of the smoothed figures
 	cost, latest float64 // of the smoothed and of the latest figures
 	bar          string  // why it is used only if no other works
-	hard         bool    // it is not even used then
+	tier         tier
+	hard         bool // it is not even used then
 	damp         damping
 	claim        claim
 	edge         edge
@@ -234,7 +235,8 @@ func (s *Selector) rank() {
 	s.ranked = s.algo.Rank(s.ranked[:0], r)
 	for _, at := range s.ranked {
 		if c := s.find(at.ID); c != nil {
-			c.priced, c.cost, c.bar, c.hard = at.Cost, at.Cost.Total, at.Bar, at.Hard
+			c.priced, c.cost, c.hard = at.Cost, at.Cost.Total, at.Hard
+			c.tier, c.bar = tierOf(&c.Path, at.Bar)
 		}
 	}
 	for i := range paths {

@@ -14,9 +14,7 @@ const lossyStandby = 0.05
 // grade orders paths that might take over by how much they are to be trusted; lower is better.
 func (s *Selector) grade(c *candidate) int {
 	g := 0
-	if c.bar != "" {
-		g += 16
-	}
+	g += 16 * int(c.tier)
 	if c.State != Up {
 		g += 8
 	}
@@ -168,7 +166,7 @@ func (s *Selector) staying(a, b *candidate) int {
 // copyable reports whether a path may carry copies of what is sent on the selected one: a wish binds copies too, and where
 // a relay is loaded they would make trouble worse.
 func (s *Selector) copyable(c, selected *candidate) bool {
-	return c != selected && c.State == Up && !c.hard && c.Load < copyLoad && (c.bar == "" || selected.bar != "")
+	return c != selected && c.State == Up && !c.hard && c.Load < copyLoad && (c.tier < barred || c.tier <= selected.tier)
 }
 
 // copies are the paths that carry copies for each class of traffic.
@@ -214,7 +212,7 @@ func (s *Selector) duplicate(selected *candidate) wire.PathID {
 	if trial := s.find(s.current.Trial); trial != nil && s.heavy(trial, selected) && s.copyable(trial, selected) {
 		return trial.ID
 	}
-	if selected.State != Suspect {
+	if selected.State != Suspect && !selected.Doubtful && selected.tier != unproven && selected.tier != blocked {
 		return 0
 	}
 	for _, id := range s.current.Standbys {

@@ -43,7 +43,8 @@ type Measurement struct {
 	DataOut     int // data packets sent in the window in which they were compared; zero if there were too few
 	DataOutLost int // of them, those that did not arrive
 
-	Data Data // whether data fares as probes do
+	Data    Data    // whether data fares as probes do
+	Passage Passage // whether any arrives
 
 	LastDelivered time.Time // the latest sending that is known to have arrived
 	LastHeard     time.Time // the latest arrival of anything
@@ -84,6 +85,7 @@ func (p *Prober) Measure(id wire.PathID, now time.Time) (Measurement, bool) {
 	}
 	data, at := a.evidence.verdict(p.now)
 	m.Data, m.Data.At = data, p.time(at)
+	m.Passage = a.passage.measure()
 	p.measureLoss(a, &m)
 	last := a.heard
 	if a.counts != nil {

@@ -64,6 +64,8 @@ type path struct {
 	order  order  // probes: runs of losses and reordering, outward
 	flow   delivery
 
+	passage passage
+
 	evidence *evidence // nil before the first data
 
 	losses   int     // events: runs of lost probes, lost data, overdue answers
@@ -228,6 +230,7 @@ func (p *path) forgetLoss() {
 	p.slow.reset()
 	p.order.reset()
 	p.evidence = nil
+	p.resolve()
 }
 
 // lossSeen counts a loss that was noticed.

@@ -224,6 +224,7 @@ func (p *Prober) peerRestarted() {
 		a.timing.forward = estimator{}
 		a.timing.slack = 0
 		a.forgetLoss()
+		a.passage.known = false
 		a.suspected = p.now
 		a.streak = 0
 		a.backoff = 0

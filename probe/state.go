@@ -17,12 +17,19 @@ func (p *Prober) digest(reports []wire.Report, known, made, at instant) {
 		if a == nil {
 			continue
 		}
-		if e := a.sent(r.LastSeq); e != nil && e.nonce == r.Echo {
+		e := a.sent(r.LastSeq)
+		if e != nil && e.nonce != r.Echo {
+			e = nil // who did not receive the probe says nothing about it
+		}
+		if e != nil {
 			a.proved = max(a.proved, e.at)
 			p.deliver(a, e.at, "a report says so", false)
 		}
 		if a.peer.known && known < a.peer.at {
 			continue // older than what we know
+		}
+		if e != nil && p.passed(a, e, r.Data) && a.rate == Selected {
+			p.hasten(a, a.lastSent.add(p.cfg.Quick)) // it tells whether that was only overtaken
 		}
 		if a.peer.known && int32(r.Data-a.peer.data) > 0 && a.timing.forward.n > 0 {
 			arrived := made.add(-time.Duration(r.Age) * time.Microsecond)

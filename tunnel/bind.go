@@ -178,9 +178,10 @@ func (p *Plane) sendUndecided(paths []*fwd.Path, packets [][]byte) {
 
 // sendOn sends transport messages on a path and counts what the kernel took.
 func (p *Plane) sendOn(path *fwd.Path, packets [][]byte) {
-	size := 0
+	size, largest := 0, 0
 	for _, packet := range packets {
 		size += len(packet)
+		largest = max(largest, len(packet))
 	}
 	sent := p.transmit(path.Hop, packets)
 	if sent == 0 {
@@ -190,6 +191,7 @@ func (p *Plane) sendOn(path *fwd.Path, packets [][]byte) {
 		size = size / len(packets) * sent
 	}
 	path.Counters.Sent(sent, size)
+	path.Counters.Largest(largest)
 	path.Counters.SentSeq(wire.DataSeq(packets[sent-1]))
 }
 

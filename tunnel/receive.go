@@ -166,13 +166,15 @@ func (r *receiver) terminal(path *fwd.Path, frame []byte, from netip.AddrPort, h
 		if r.up.full() {
 			return false
 		}
+		// What arrives counts, whatever becomes of it here: a packet of a session that this node has no more was not lost
+		// on the way.
+		heard.add(path, frame, r.now)
 		to := r.plane.sender(path, frame)
 		if to == nil {
 			r.plane.count.ignored.Add(1)
 			return true
 		}
 		r.deliver(frame, to)
-		heard.add(path, frame, r.now)
 	case wire.ClassControl:
 		r.event(EventControl, frame, from, path, path)
 	default:

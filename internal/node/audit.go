@@ -21,6 +21,7 @@ type audit struct {
 	until time.Time
 	from  uint64 // packets that the path had carried when it began
 	left  bool   // the path was left for losing data
+	trial bool   // the path has to show that it passes data: package blackhole ends it
 }
 
 const (
@@ -40,6 +41,9 @@ const (
 
 // reviewAudit begins and ends audits.
 func (c *Core) reviewAudit(now time.Time, p *peer) {
+	if c.reviewTrial(now, p) {
+		return
+	}
 	flows := p.use.level == active && now.Sub(p.use.ours) < 2*checkRate
 	next := p.audit
 	if !flows || !c.auditGoesOn(now, p) {
@@ -56,6 +60,38 @@ func (c *Core) reviewAudit(now time.Time, p *peer) {
 		return
 	}
 	p.audit = next
+	c.setRates(now, p)
+	c.outdate(p)
+	c.touch(p)
+}
+
+// reviewTrial lets copies of data go over a path that did not pass data, or that must show that it does, while package
+// blackhole wants it. It comes before all other audits. It reports whether there is such a trial.
+func (c *Core) reviewTrial(now time.Time, p *peer) bool {
+	var id wire.PathID
+	if p.use.level == active {
+		id = p.holes.Trial(now, func(id wire.PathID) bool {
+			q := p.paths[id]
+			return q != nil && id != p.route().Selected && c.auditable(now, p, q) && p.sizes.TooSmall(id) == ""
+		})
+	}
+	if id == 0 {
+		if p.audit.trial {
+			p.setAudit(c, now, audit{})
+		}
+		return false
+	}
+	p.setAudit(c, now, audit{path: id, trial: true, until: now.Add(chooseIdle)})
+	return true
+}
+
+// setAudit makes an audit the present one.
+func (p *peer) setAudit(c *Core, now time.Time, next audit) {
+	same := next.path == p.audit.path && next.trial == p.audit.trial
+	p.audit = next
+	if same {
+		return
+	}
 	c.setRates(now, p)
 	c.outdate(p)
 	c.touch(p)

@@ -189,14 +189,24 @@ func (c *Core) selected(now time.Time, p *peer, ch *choice, sel pathselect.Selec
 	c.setRates(now, p)
 }
 
+// measuredPath is a path with what is known of it now.
+type measuredPath struct {
+	path *path
+	probe.Measurement
+}
+
 // measured is what the selectors need of the prober's measurements.
 func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
-	list := make([]pathselect.Path, 0, len(p.paths))
+	measured := make([]measuredPath, 0, len(p.paths))
 	for _, q := range p.sorted() {
-		m, ok := p.prober.Measure(q.id, now)
-		if !ok {
-			continue
+		if m, ok := p.prober.Measure(q.id, now); ok {
+			measured = append(measured, measuredPath{q, m})
 		}
+	}
+	c.observeHoles(now, p, measured)
+	list := make([]pathselect.Path, 0, len(measured))
+	for i := range measured {
+		q, m := measured[i].path, &measured[i].Measurement
 		c.judge(now, p, q, &m.Data)
 		list = append(list, pathselect.Path{
 			ID: q.id, Via: q.via, State: selectState(m.State), Since: m.Since, Why: m.Why, Samples: m.Samples,
@@ -206,6 +216,7 @@ func (c *Core) measured(now time.Time, p *peer) []pathselect.Path {
 			Uplink: c.uplinkOf(now, p, q), LastLoss: m.LastLoss, Rate: m.Achievable, Load: c.loadAlong(q.via),
 			Quarantine: c.distrust(now, p, q),
 		})
+		p.judgeHoles(&list[i])
 	}
 	return list
 }

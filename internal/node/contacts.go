@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"overlayd/internal/blackhole"
 	"overlayd/internal/circuit"
 	"overlayd/internal/member"
 	"overlayd/internal/wire"
@@ -150,6 +151,7 @@ func (c *Core) meet(now time.Time, m member.Member) *peer {
 		frames:   bucket{rate: framesASecond, depth: framesAtOnce},
 		prober:   probe.New(c.cfg.Probe, c.Stamp, c.rng(), c.secret),
 		choices:  c.choicesFor(m.ID),
+		sizes:    blackhole.NewSizes(readToken(c.cfg.Secret)),
 		budget:   fwd.NewBudget(copyRate, copyBurst),
 		critical: c.criticalBudget(),
 		auditing: fwd.NewBudget(auditRate, auditBurst),

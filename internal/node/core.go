@@ -328,6 +328,9 @@ func (c *Core) tick(now time.Time) {
 		if !p.relays.due.IsZero() && !p.relays.due.After(now) {
 			c.nominate(now, p)
 		}
+		if at, some := p.sizes.NextDeadline(); some && !at.After(now) {
+			p.outdated = true
+		}
 		if !p.chooseAt.IsZero() && !p.chooseAt.After(now) || now.Sub(p.chosenAt) >= chooseIdle {
 			p.outdated = true
 		}
@@ -407,6 +410,9 @@ func (c *Core) dueOf(p *peer) time.Time {
 	if p.audit.path != 0 {
 		due = earlier(due, p.audit.until)
 	}
+	if at, some := p.sizes.NextDeadline(); some && p.use.level == active {
+		due = earlier(due, later(at, c.now.Add(leastWait)))
+	}
 	return due
 }
 
@@ -416,6 +422,16 @@ func earlier(a, b time.Time) time.Time {
 	}
 	return b
 }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// leastWait keeps what waits for an answer from being looked at without end.
+const leastWait = 5 * time.Millisecond
 
 // touch makes settle look at a peer.
 func (c *Core) touch(p *peer) {

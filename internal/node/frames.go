@@ -210,6 +210,15 @@ func (c *Core) message(now time.Time, p *peer, on *path, in Datagram, frame seal
 		if m, err := wire.ParseEndpoints(frame.Body); err == nil {
 			c.theirEndpoints(now, p, m)
 		}
+	case wire.KindSizeTest:
+		if m, err := wire.ParseSizeTest(frame.Body); err == nil {
+			c.say(now, p, wire.KindSizeTested, m.Append(nil))
+		}
+	case wire.KindSizeTested:
+		if m, err := wire.ParseSizeTest(frame.Body); err == nil {
+			p.sizes.Answered(now, m.Token)
+			p.measuredAnew(now)
+		}
 	case wire.KindPass:
 		c.pass(now, p, frame.Body)
 	case wire.KindMembers:

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"overlayd/internal/blackhole"
 	"overlayd/internal/member"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
@@ -62,7 +63,9 @@ type peer struct {
 	critical *fwd.Budget // of copies of critical packets
 	auditing *fwd.Budget // of copies for audits
 	audit    audit
-	left     audit  // a path that was left for losing data
+	left     audit // a path that was left for losing data
+	holes    blackhole.Tracker
+	sizes    *blackhole.Sizes
 	entry    *entry // in the last forwarding table
 	stale    bool   // it is out of date
 

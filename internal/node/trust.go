@@ -34,7 +34,7 @@ func (c *Core) judge(now time.Time, p *peer, q *path, d *probe.Data) {
 		if q.doubted.IsZero() {
 			q.doubted = now
 		}
-		if !c.heardSince(now, q) {
+		if !c.heardSince(now, q) || p.excusedBySize(q) {
 			return
 		}
 		if c.excused(now, q.via) {

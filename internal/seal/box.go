@@ -142,7 +142,7 @@ func (b *Box) SealHello(dst []byte, to wire.NodeID, theirEpoch uint64) ([]byte, 
 }
 
 func (b *Box) sealFor(dst []byte, p *peer, theirEpoch uint64, kind wire.Kind, body []byte) ([]byte, error) {
-	if len(body) > wire.MaxBodyLen {
+	if len(body) > kind.MaxBody() {
 		return nil, ErrTooLong
 	}
 	if err := b.derive(p); err != nil {
@@ -233,6 +233,9 @@ func (b *Box) Open(raw []byte) (Frame, error) {
 		header, body, err := wire.ParseHeader(plain)
 		if err != nil {
 			return Frame{}, err
+		}
+		if len(body) > header.Kind.MaxBody() {
+			return Frame{}, wire.ErrMalformed
 		}
 		return b.judge(p, header, body)
 	}

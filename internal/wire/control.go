@@ -29,7 +29,18 @@ const (
 
 	// MaxBodyLen is what is left of MaxControlLen for a body.
 	MaxBodyLen = MaxControlLen - controlOverhead
+
+	// MaxSizeTest bounds a frame of KindSizeTest, the only one that may be longer than MaxControlLen.
+	MaxSizeTest = 1900
 )
+
+// MaxBody is how long the body of a frame of a kind may be.
+func (k Kind) MaxBody() int {
+	if k == KindSizeTest {
+		return MaxSizeTest - controlOverhead
+	}
+	return MaxBodyLen
+}
 
 // Hint tells the receiver of a control frame who may have sent it. Two members may share one.
 type Hint uint32
@@ -42,9 +53,9 @@ func AppendControlPrefix(b []byte, hint Hint, nonce *[NonceLen]byte) []byte {
 }
 
 // ParseControl splits a control frame into its hint, its clear prefix (the additional data of the seal), nonce and
-// sealed part. The slices are parts of b.
+// sealed part. The slices are parts of b. A frame that is longer than MaxControlLen must turn out to be of KindSizeTest.
 func ParseControl(b []byte) (hint Hint, prefix, nonce, sealed []byte, err error) {
-	if len(b) < controlOverhead || len(b) > MaxControlLen || b[0] != firstControl {
+	if len(b) < controlOverhead || len(b) > MaxSizeTest || b[0] != firstControl {
 		return 0, nil, nil, nil, ErrMalformed
 	}
 	hint = Hint(binary.BigEndian.Uint32(b[1:5]))
@@ -70,6 +81,8 @@ const (
 	KindEndpoints     Kind = 12 // Endpoints
 	KindMembers       Kind = 13 // a message of package member
 	KindPass          Kind = 14 // a newcomer's question on its way to an admin, or the answer: of package member
+	KindSizeTest      Kind = 20 // SizeTest: padded to the size that is tested
+	KindSizeTested    Kind = 21 // SizeTest without padding: it arrived
 )
 
 // Header is the first part of what is sealed. An epoch is the time of a node's start in microseconds since 1970, made

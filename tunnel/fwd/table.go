@@ -28,6 +28,7 @@ type Counters struct {
 	TxPackets, TxBytes atomic.Uint64
 	RxPackets, RxBytes atomic.Uint64
 	TxSeq, RxSeq       atomic.Uint32 // wire.DataSeq of the latest packet; of switches nobody asks
+	TxLargest          atomic.Uint32 // size of the largest message that left since somebody last took it
 	LastRx             atomic.Uint64 // wire.Stamp on this node's clock of the last reception; zero: never
 }
 
@@ -38,6 +39,13 @@ func (c *Counters) Sent(n, size int) {
 	}
 	c.TxPackets.Add(uint64(n))
 	c.TxBytes.Add(uint64(size))
+}
+
+// Largest notes that a message of size bytes left.
+func (c *Counters) Largest(size int) {
+	if c != nil && uint32(size) > c.TxLargest.Load() {
+		c.TxLargest.Store(uint32(size))
+	}
 }
 
 // Received adds n packets of together size bytes that came in on the path at the given time.

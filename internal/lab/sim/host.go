@@ -271,6 +271,7 @@ const (
 func (h *Host) copy(path *fwd.Path, p *packet) {
 	if path != nil {
 		path.Counters.Sent(1, p.size)
+		path.Counters.Largest(p.size)
 		path.Counters.SentSeq(p.counter)
 		h.transmit(path.Hop, datagram{data: p})
 	}
