@@ -6,7 +6,7 @@ var codeNames = [...]string{
 	NoPath: "no-path", First: "first", Died: "died", Removed: "removed", Faster: "faster", Cleaner: "cleaner",
 	AsGood: "as-good", NothingElse: "nothing-else", Barred: "barred", Lighter: "lighter", Cheaper: "cheaper", CutOff: "cut-off",
 	Returned: "returned",
-	Stopped: "data-stopped",
+	Stopped:  "data-stopped",
 }
 
 // String is the code as programs read it.

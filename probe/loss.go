@@ -75,7 +75,7 @@ const (
 	dataGap, dataStep   = 340 * time.Millisecond, 16
 	slowGap, slowStep   = 2 * time.Second, 16
 
-	minData    = 50 // packets, below which data proves nothing
+	minData    = 20 // packets, below which a window of data proves nothing
 	maxDataAge = 20 * time.Second
 )
 
@@ -120,9 +120,13 @@ func (w *window) since(from mark) Loss {
 
 // dataLoss is loss for counters of data. Two goroutines and a batch may put them in another order than the probe
 // whose answer brought them: 2 ms worth of packets, and one, are allowed for. A path that is no longer used is not
-// judged for ever by what it once did.
+// judged for ever by what it once did. Where the given marks hold too little data, as many more are taken as hold enough:
+// that little was sent lately is no reason to think better of a path.
 func (w *window) dataLoss(now instant, marks int) Loss {
 	first := max(0, w.n-marks)
+	for first > 0 && w.last.sent-w.marks[first].sent < minData {
+		first--
+	}
 	for first < w.n && now.sub(w.marks[first].at) > maxDataAge {
 		first++
 	}

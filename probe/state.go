@@ -86,6 +86,11 @@ func (p *Prober) pongReceived(in PongReceived) {
 			p.answered(a, e, in.On, pong, at)
 		}
 	}
+	for i := range pong.Reports {
+		if r := &pong.Reports[i]; r.Path == pong.Path && r.LastSeq == pong.Seq && r.Echo == 0 {
+			r.Echo = pong.Nonce // the answer itself says it
+		}
+	}
 	p.digest(pong.Reports, instant(pong.Received), instant(pong.Replied), at)
 }
 
