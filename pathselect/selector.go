@@ -236,7 +236,7 @@ func (s *Selector) rank() {
 	for _, at := range s.ranked {
 		if c := s.find(at.ID); c != nil {
 			c.priced, c.cost, c.hard = at.Cost, at.Cost.Total, at.Hard
-			c.tier, c.bar = tierOf(&c.Path, at.Bar)
+			c.tier, c.bar = tierOf(&c.Path, at.Bar, at.Hard)
 		}
 	}
 	for i := range paths {

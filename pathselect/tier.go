@@ -12,8 +12,10 @@ const (
 )
 
 // tierOf is the tier of a path that an algorithm bars, or not, and why it is not free.
-func tierOf(p *Path, bar string) (tier, string) {
+func tierOf(p *Path, bar string, strict bool) (tier, string) {
 	switch {
+	case strict:
+		return barred, bar
 	case p.Blocked != "":
 		return blocked, p.Blocked
 	case bar != "":
