@@ -1,7 +1,8 @@
 // Package classes decides what a packet of a user needs of the network, by what its headers say:
 //
 //	packet ──▶ first rule that it meets ──▶ the rule's class
-//	      └──▶ none: by DSCP, as RFC 4594 means the code points (defaults.go)
+//	      ├──▶ none: DNS is critical (defaults.go)
+//	      └──▶ neither: by DSCP, as RFC 4594 means the code points
 //
 // All packets of a flow have the same class, so that they stay in order on one path; and so have all fragments of a
 // datagram, of which only the first one says the ports: rules with ports are not for fragments.
@@ -78,14 +79,15 @@ func (s *Set) Of(packet []byte, peer wire.NodeID) wire.TrafficClass {
 	if !ok {
 		return wire.DefaultTraffic
 	}
-	if len(s.rules) > 0 {
-		h := read(packet)
-		for i := range s.rules {
-			r := &s.rules[i]
-			if r.dscp>>dscp&1 != 0 && (r.anyPeer || r.peer == peer) && r.meets(&h) {
-				return r.class
-			}
+	h := read(packet)
+	for i := range s.rules {
+		r := &s.rules[i]
+		if r.dscp>>dscp&1 != 0 && (r.anyPeer || r.peer == peer) && r.meets(&h) {
+			return r.class
 		}
+	}
+	if h.dns() {
+		return wire.Critical
 	}
 	return s.byDSCP[dscp]
 }

@@ -152,7 +152,7 @@ func TestTheFirstRuleThatIsMetCounts(t *testing.T) {
 		{builder{to: "10.71.0.3", protocol: 6, dst: 22}, boston, wire.Critical},
 		{builder{to: "10.71.0.7", protocol: 6, dst: 22}, belmont, wire.Bulk},
 		{builder{to: "10.71.0.7", protocol: 17, dst: 53, dscp: 46}, belmont, wire.DefaultTraffic},
-		{builder{to: "10.71.0.7", protocol: 6, dst: 53, dscp: 46}, belmont, wire.Interactive}, // by its code point
+		{builder{to: "10.71.0.7", protocol: 6, dst: 54, dscp: 46}, belmont, wire.Interactive}, // by its code point
 	} {
 		if got := s.Of(c.packet.build(), c.peer); got != c.want {
 			t.Errorf("%+v: %v, want %v", c.packet, got, c.want)
@@ -347,5 +347,37 @@ func BenchmarkOf(b *testing.B) {
 				last.Of(s, c.packet, &boston)
 			}
 		})
+	}
+}
+
+func TestDNSIsCriticalWithoutBeingAsked(t *testing.T) {
+	none := NewSet(nil)
+	waits := NewSet([]Rule{{Class: wire.DefaultTraffic, Ports: []Ports{{53, 53}}, Networks: []netip.Prefix{netip.MustParsePrefix("10.71.0.0/16")}}})
+	for _, c := range []struct {
+		name   string
+		set    *Set
+		packet builder
+		want   wire.TrafficClass
+	}{
+		{"a question", none, builder{to: "10.71.0.3", protocol: 17, src: 40000, dst: 53}, wire.Critical},
+		{"an answer", none, builder{to: "10.71.0.3", protocol: 17, src: 53, dst: 40000}, wire.Critical},
+		{"over TCP", none, builder{to: "10.71.0.3", protocol: 6, src: 40000, dst: 53}, wire.Critical},
+		{"over IPv6", none, builder{to: "fd71::3", protocol: 17, src: 40000, dst: 53}, wire.Critical},
+		{"behind options", none, builder{to: "10.71.0.3", protocol: 17, dst: 53, options: 8}, wire.Critical},
+		{"with a code point", none, builder{to: "10.71.0.3", protocol: 17, dst: 53, dscp: 8}, wire.Critical},
+		{"SCTP", none, builder{to: "10.71.0.3", protocol: 132, dst: 53}, wire.DefaultTraffic},
+		{"no port, but looks like it", none, builder{to: "10.71.0.3", protocol: 1, dst: 53}, wire.DefaultTraffic},
+		{"over TLS", none, builder{to: "10.71.0.3", protocol: 6, dst: 853}, wire.DefaultTraffic},
+		{"multicast", none, builder{to: "224.0.0.251", protocol: 17, src: 5353, dst: 5353}, wire.DefaultTraffic},
+		{"a fragment", none, builder{to: "10.71.0.3", protocol: 17, dst: 53, fragment: true}, wire.DefaultTraffic},
+		{"a rule says otherwise", waits, builder{to: "10.71.0.3", protocol: 17, dst: 53}, wire.DefaultTraffic},
+		{"that rule is not for it", waits, builder{to: "10.72.0.3", protocol: 17, dst: 53}, wire.Critical},
+	} {
+		var last Last
+		for range 2 {
+			if got := last.Of(c.set, c.packet.build(), &boston); got != c.want {
+				t.Errorf("%s: %v, want %v", c.name, got, c.want)
+			}
+		}
 	}
 }
