@@ -17,7 +17,7 @@ type Finding uint8
 const (
 	Clear    Finding = iota
 	Doubtful         // the latest data has not arrived, or none ever has: copies belong on another path
-	Unproven         // another path to the peer is blocked, and no data has been seen to arrive on this one since
+	Unproven         // data is missing on another path to the peer, and none has been seen to arrive on this one since
 	Blocked          // data does not arrive
 )
 
@@ -25,6 +25,8 @@ const (
 	missingPackets = 3           // without any arrival, and
 	missingFor     = time.Second // for so long, block a path
 	missingGroups  = 2           // sent in so many intervals between probes: a single burst may be lost by chance
+
+	doubtfulPackets = 2 // missing on one path make others show that they pass data
 
 	provingPackets = 5  // that arrive in a trial clear a path that passed nothing,
 	partialPackets = 60 // and one that lost a part of the data
@@ -49,6 +51,7 @@ type Sample struct {
 type Tracker struct {
 	paths []*path   // by identifier
 	fault time.Time // since when one or more paths are blocked, with what was missing before; zero: none is
+	doubt time.Time // since when data is missing on a path that is not blocked yet; zero: on none
 	trial wire.PathID
 }
 
@@ -85,6 +88,13 @@ func (t *Tracker) Observe(now time.Time, samples []Sample) {
 	t.paths = list
 	if !slices.ContainsFunc(list, func(p *path) bool { return !p.blocked.IsZero() }) {
 		t.fault = time.Time{}
+	}
+	t.doubt = time.Time{}
+	for _, p := range list {
+		if since := now.Add(-p.last.MissingFor); p.last.Missing >= doubtfulPackets && p.blocked.IsZero() &&
+			(t.doubt.IsZero() || since.Before(t.doubt)) {
+			t.doubt = since
+		}
 	}
 	if p := t.find(t.trial); p == nil || p.began.IsZero() {
 		t.trial = 0
@@ -126,7 +136,7 @@ func (t *Tracker) block(now time.Time, p *path, since time.Duration, why string)
 
 // backoff is how long a path waits for its next trial after so many that failed.
 func backoff(failed int) time.Duration {
-	return min(firstTrial<<min(failed, 10), longestTrial)
+	return min(firstTrial<<min(max(failed, 0), 10), longestTrial)
 }
 
 // reviewTrial ends the trial of a path that has shown what it does, or had the time to.
@@ -164,7 +174,11 @@ func (t *Tracker) Finding(id wire.PathID) (f Finding, why string) {
 		return Blocked, p.why
 	case !t.fault.IsZero() && (p.arrived.Before(t.fault) || !p.began.IsZero()):
 		return Unproven, "no data has been seen to arrive on it since another path to this peer began to drop data"
-	case p.last.Missing > 0 || p.last.Arrived == 0:
+	case p.last.Missing > 0:
+		return Doubtful, ""
+	case p.arrived.Before(t.doubt):
+		return Unproven, "no data has been seen to arrive on it since data is missing on another path to this peer"
+	case p.last.Arrived == 0:
 		return Doubtful, ""
 	default:
 		return Clear, ""
