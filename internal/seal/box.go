@@ -14,6 +14,17 @@
 //	A ── Ping, receiver epoch B's ───────▶ B    fresh
 //
 // No clock needs to be right: epochs are compared only with those of the same node.
+//
+// A node may be overtaken: a copy of it runs elsewhere with the same keys, its memory was put back to a snapshot, or its
+// epoch went back with a lost file. Then its peers know of a newer epoch of it, or of higher sequence numbers in this one,
+// and refuse what it sends. They refuse it in silence only if it is a recording: a Hello tells the sender what they have
+// heard, and a sender that finds itself behind takes a newer epoch for that pair (Advance), of which part is random:
+//
+//	A ── Ping, epoch 5 ─────────────────────▶ B    genuine, perhaps recorded: B has heard A in epoch 9
+//	A ◀────── Hello, A's epoch 9 ──────────── B    A never was in epoch 9, so somebody else has its keys, or it went back
+//	A ── Hello, epoch 9 + random ────────────▶ B    B names an older epoch of A's only to what is recorded
+//
+// What was recorded stays void: an epoch that was used is never used again, in any run, since nobody can foresee it.
 package seal
 
 import (
@@ -62,8 +73,10 @@ type peer struct {
 	seal   cipher.AEAD // nil until first needed: deriving it costs a public-key operation
 	open   cipher.AEAD
 	sent   uint64
+	own    uint64 // this node's epoch in this pair, if it was overtaken there; 0: that of the box
 	epoch  uint64 // the newest that a fresh frame named; 0: none yet
 	seen   window
+	notice notices
 }
 
 // New makes the box of the node self. The epoch must be larger than that of any run before. Nonces are read from random,
@@ -131,15 +144,46 @@ func (b *Box) Seal(dst []byte, to wire.NodeID, kind wire.Kind, body []byte) ([]b
 	return b.sealFor(dst, p, p.epoch, kind, body)
 }
 
-// SealHello appends to dst a Hello that answers a genuine frame which was not fresh. It is shorter than any frame that
-// can have caused it.
+// SealHello appends to dst a Hello that answers a genuine frame which was not fresh, or was seen before. Whoever sends it
+// makes sure that it is not longer than what caused it.
 func (b *Box) SealHello(dst []byte, to wire.NodeID, theirEpoch uint64) ([]byte, error) {
 	p := b.peers[to]
 	if p == nil {
 		return nil, ErrUnknownReceiver
 	}
-	return b.sealFor(dst, p, max(theirEpoch, p.epoch), wire.KindHello, nil)
+	hello := wire.Hello{}
+	if theirEpoch = max(theirEpoch, p.epoch); theirEpoch == p.epoch {
+		hello.Heard = p.seen.top
+	}
+	return b.sealFor(dst, p, theirEpoch, wire.KindHello, hello.Append(nil))
 }
+
+// Advance takes a newer epoch for the pair with a peer, above one that a Frame was Overtaken by, and reports whether there
+// is one. Frames that the peer sealed before are not fresh any more.
+func (b *Box) Advance(id wire.NodeID, above uint64) bool {
+	const random, odd = 1<<40 - 1, 1
+	p := b.peers[id]
+	var draw [8]byte
+	if p == nil {
+		return false
+	}
+	if _, err := io.ReadFull(b.random, draw[:]); err != nil {
+		return false
+	}
+	above = max(above, b.epochTo(p))
+	next := (above + 2 + binary.BigEndian.Uint64(draw[:])&random) | odd
+	if next <= above {
+		return false // the peer has named the last epoch that there is
+	}
+	p.own = next
+	return true
+}
+
+// Takeover reports whether an epoch was taken by Advance rather than by a start.
+func Takeover(epoch uint64) bool { return epoch%2 == 1 }
+
+// epochTo is this node's epoch in its pair with a peer.
+func (b *Box) epochTo(p *peer) uint64 { return max(b.epoch, p.own) }
 
 func (b *Box) sealFor(dst []byte, p *peer, theirEpoch uint64, kind wire.Kind, body []byte) ([]byte, error) {
 	if len(body) > kind.MaxBody() {
@@ -149,7 +193,7 @@ func (b *Box) sealFor(dst []byte, p *peer, theirEpoch uint64, kind wire.Kind, bo
 		return nil, err
 	}
 	p.sent++
-	header := wire.Header{SenderEpoch: b.epoch, ReceiverEpoch: theirEpoch, Seq: p.sent, Kind: kind}
+	header := wire.Header{SenderEpoch: b.epochTo(p), ReceiverEpoch: theirEpoch, Seq: p.sent, Kind: kind}
 	b.plain = append(header.Append(b.plain[:0]), body...)
 	var nonce [wire.NonceLen]byte
 	if _, err := io.ReadFull(b.random, nonce[:]); err != nil {
@@ -174,13 +218,9 @@ func (b *Box) derive(p *peer) error {
 
 // agree is derive by a public-key operation.
 func (b *Box) agree(p *peer) error {
-	theirs, err := ecdh.X25519().NewPublicKey(p.public[:])
+	secret, err := b.secret(p)
 	if err != nil {
-		return fmt.Errorf("public key of %s: %w", p.id.Short(), err)
-	}
-	secret, err := b.private.ECDH(theirs)
-	if err != nil {
-		return fmt.Errorf("public key of %s: %w", p.id.Short(), err)
+		return err
 	}
 	ours := b.private.PublicKey().Bytes()
 	if p.seal, err = b.direction(secret, ours, p.public[:]); err != nil {
@@ -190,12 +230,31 @@ func (b *Box) agree(p *peer) error {
 	return err
 }
 
+// secret is the X25519 secret of the pair.
+func (b *Box) secret(p *peer) ([]byte, error) {
+	theirs, err := ecdh.X25519().NewPublicKey(p.public[:])
+	if err != nil {
+		return nil, fmt.Errorf("public key of %s: %w", p.id.Short(), err)
+	}
+	secret, err := b.private.ECDH(theirs)
+	if err != nil {
+		return nil, fmt.Errorf("public key of %s: %w", p.id.Short(), err)
+	}
+	return secret, nil
+}
+
 func (b *Box) direction(secret, from, to []byte) (cipher.AEAD, error) {
+	return b.keyFor(keyContext, secret, from, to)
+}
+
+// keyFor is a key of one direction: BLAKE2s keyed with the X25519 secret of the pair, over a context, the network and the
+// two public keys.
+func (b *Box) keyFor(context string, secret, from, to []byte) (cipher.AEAD, error) {
 	hash, err := blake2s.New256(secret)
 	if err != nil {
 		return nil, fmt.Errorf("control key: %w", err)
 	}
-	for _, part := range [][]byte{[]byte(keyContext), b.network[:], from, to} {
+	for _, part := range [][]byte{[]byte(context), b.network[:], from, to} {
 		hash.Write(part)
 	}
 	return chacha20poly1305.NewX(hash.Sum(nil))
@@ -209,10 +268,15 @@ type Frame struct {
 	Fresh       bool   // genuine and new: only then may it change anything
 	Restarted   bool   // the first fresh frame of a newer epoch of a sender that was known before
 	SenderEpoch uint64 // for SealHello where Fresh is false
+
+	// Overtaken, if not zero, is an epoch that the sender has heard of this node, which has never been in it, or not so
+	// far: for Advance. Such a frame may be a recording from before this node lost its memory: it says nothing else.
+	Overtaken uint64
 }
 
-// Open opens a frame. The error is one of this package's, or wire.ErrMalformed. A frame that is genuine but not fresh is
-// returned without an error and without having changed anything.
+// Open opens a frame. The error is one of this package's, or of wire's. A frame that is genuine but not fresh is returned
+// without an error and without having changed anything. With ErrReplayed the frame is genuine, too: a recording, unless
+// its sender has gone back, which a Hello tells it.
 func (b *Box) Open(raw []byte) (Frame, error) {
 	hint, prefix, nonce, sealed, err := wire.ParseControl(raw)
 	if err != nil {
@@ -245,10 +309,18 @@ func (b *Box) Open(raw []byte) (Frame, error) {
 // judge decides whether a genuine frame is fresh.
 func (b *Box) judge(p *peer, h wire.Header, body []byte) (Frame, error) {
 	frame := Frame{From: p.id, Kind: h.Kind, Body: body, SenderEpoch: h.SenderEpoch}
-	if h.SenderEpoch == 0 || h.SenderEpoch < p.epoch {
+	own := b.epochTo(p)
+	if h.SenderEpoch == 0 {
 		return Frame{}, ErrReplayed
 	}
-	if h.ReceiverEpoch != b.epoch {
+	if h.ReceiverEpoch > own {
+		frame.Overtaken = h.ReceiverEpoch
+		return frame, nil
+	}
+	if h.SenderEpoch < p.epoch {
+		return frame, ErrReplayed
+	}
+	if h.ReceiverEpoch != own {
 		return frame, nil
 	}
 	if h.SenderEpoch > p.epoch {
@@ -256,8 +328,13 @@ func (b *Box) judge(p *peer, h wire.Header, body []byte) (Frame, error) {
 		p.epoch, p.seen = h.SenderEpoch, window{}
 	}
 	if !p.seen.accept(h.Seq) {
-		return Frame{}, ErrReplayed
+		return frame, ErrReplayed
 	}
 	frame.Fresh = true
+	if h.Kind == wire.KindHello {
+		if hello, err := wire.ParseHello(body); err == nil && hello.Heard > p.sent {
+			frame.Overtaken = own
+		}
+	}
 	return frame, nil
 }

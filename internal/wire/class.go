@@ -49,7 +49,7 @@ func Classify(b []byte) Class {
 			return ClassLabel
 		}
 	case b[0] == firstControl:
-		if len(b) >= controlOverhead {
+		if len(b) >= stablePrefix { // in another protocol the rest may be shorter
 			return ClassControl
 		}
 	case b[0] == firstJoin:

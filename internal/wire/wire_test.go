@@ -47,6 +47,7 @@ func bodies() []body {
 	query := RouteQuery{Nonce: 1, Origin: NodeID{1}, Target: NodeID{2}, Hops: 2, Trail: []NodeID{{3}}}
 	reply := RouteReply{Nonce: 1, Origin: NodeID{1}, Target: NodeID{2}, Route: []NodeID{{3}, {4}}, RTT: time.Second}
 	endpoints := Endpoints{Punch: true, List: []netip.AddrPort{v4, v6}}
+	hello := Hello{Heard: 1 << 40}
 	return []body{
 		{"ping", ping.Append(nil), parser(ParsePing), ping},
 		{"pong", pong.Append(nil), parser(ParsePong), pong},
@@ -58,6 +59,7 @@ func bodies() []body {
 		{"route query", query.Append(nil), parser(ParseRouteQuery), query},
 		{"route reply", reply.Append(nil), parser(ParseRouteReply), reply},
 		{"endpoints", endpoints.Append(nil), parser(ParseEndpoints), endpoints},
+		{"hello", hello.Append(nil), parser(ParseHello), hello},
 	}
 }
 
@@ -128,13 +130,33 @@ func TestClassify(t *testing.T) {
 		{"label", label, ClassLabel},
 		{"label without a frame", label[:LabelHeaderLen], ClassUnknown},
 		{"control", control, ClassControl},
-		{"short control", control[:len(control)-1], ClassUnknown},
+		{"control of another protocol", []byte{'C', 99, 0, 0, 0, 1}, ClassControl},
+		{"short control", control[:5], ClassUnknown},
 		{"join", []byte{FirstJoin, 0, 0, 0}, ClassJoin},
 		{"QUIC", []byte{0xC0, 0, 0, 1}, ClassUnknown},
 	} {
 		if got := Classify(c.b); got != c.want {
 			t.Errorf("%s: class %d, want %d", c.name, got, c.want)
 		}
+	}
+}
+
+// The first bytes of a control frame mean the same to every build there will be: that is how a node tells who speaks
+// another protocol. This test is never to be changed.
+func TestTheFirstSixBytesOfAControlFrameNeverChange(t *testing.T) {
+	frame := AppendPrefixOf(nil, 7, 0x01020304, &[NonceLen]byte{9})
+	if !bytes.HasPrefix(frame, []byte{0x43, 7, 1, 2, 3, 4, 9}) {
+		t.Fatalf("prefix %x", frame)
+	}
+	protocol, hint, ok := PeekProtocol(frame[:6])
+	if protocol != 7 || hint != 0x01020304 || !ok {
+		t.Errorf("protocol %d, hint %x, %v", protocol, hint, ok)
+	}
+	if _, _, _, _, err := ParseControl(append(frame, make([]byte, 100)...)); !errors.Is(err, ErrProtocol) {
+		t.Errorf("a frame of protocol 7: %v, want ErrProtocol", err)
+	}
+	if _, _, ok := PeekProtocol(frame[:5]); ok {
+		t.Error("five bytes are enough")
 	}
 }
 
@@ -215,6 +237,8 @@ func FuzzBodies(f *testing.F) {
 			return &v
 		case Endpoints:
 			return &v
+		case Hello:
+			return &v
 		}
 		return nil
 	}
@@ -248,7 +272,7 @@ func FuzzFrame(f *testing.F) {
 				t.Fatalf("label %v", l)
 			}
 		case ClassControl:
-			if _, _, nonce, sealed, err := ParseControl(raw); err == nil && len(nonce)+len(sealed)+5 != len(raw) {
+			if _, _, nonce, sealed, err := ParseControl(raw); err == nil && len(nonce)+len(sealed)+6 != len(raw) {
 				t.Fatal("parts do not add up")
 			}
 		}
