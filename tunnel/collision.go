@@ -82,15 +82,22 @@ func (p *Plane) begun(reg *registration, initiation []byte) *peer {
 	if t := p.table.Load(); t != nil && t.Routes[reg.id] != nil && t.Routes[reg.id].Held {
 		return nil // it is repeated
 	}
-	if to := reg.live.Load(); to != nil {
-		if p.collides(to) {
-			return nil
-		}
-	} else if len(initiation) != device.MessageInitiationSize || !p.cookies.CheckMAC1(initiation) {
-		return nil // who only forges the address of a member does not know our key, which this takes
-	}
-	if reg.initiation.copied(initiation, p.clock()) {
+	to, genuine := reg.live.Load(), len(initiation) == device.MessageInitiationSize && p.cookies.CheckMAC1(initiation)
+	switch {
+	case to != nil && p.collides(to):
 		return nil
+	case to == nil && !genuine:
+		return nil // who only forges the address of a member does not know our key, which this takes
+	case reg.initiation.copied(initiation, p.clock()):
+		return nil
+	case !genuine:
+		return p.need(reg) // wireguard-go refuses it, or asks for a cookie
+	}
+	switch reg.replay.look(p, reg.public, initiation) {
+	case recorded:
+		return nil
+	case unopened:
+		return to // which wireguard-go remembers the time stamps of, if it has it
 	}
 	return p.need(reg)
 }

@@ -37,6 +37,7 @@ type registration struct {
 	used   atomic.Bool                  // since the last sweep
 
 	initiation, response lastMessage
+	replay               replayMemory
 
 	lastUse wire.Stamp // as far as the sweeps know; guarded by the registry's lock
 }

@@ -32,6 +32,7 @@ import (
 	"overlayd/internal/wire"
 	"overlayd/tunnel/classes"
 	"overlayd/tunnel/fwd"
+	"overlayd/tunnel/initiation"
 	"overlayd/tunnel/udp"
 )
 
@@ -65,6 +66,7 @@ type Plane struct {
 	classes  atomic.Pointer[classes.Set]
 	public   [32]byte // our own key
 	cookies  device.CookieChecker
+	opener   *initiation.Opener
 	waiting  atomic.Int64   // handshake messages that are kept for want of a path
 	device   *device.Device // nil until start
 	gate     *gate
@@ -105,6 +107,9 @@ func newPlane(cfg Config) (*Plane, error) {
 	p.peers.init()
 	copy(p.public[:], key.PublicKey().Bytes())
 	p.cookies.Init(p.public)
+	if p.opener, err = initiation.NewOpener(cfg.PrivateKey); err != nil {
+		return nil, errors.Join(err, p.closeSockets())
+	}
 	for _, s := range sockets {
 		p.backlogs = append(p.backlogs, newBacklog())
 		p.batches[family(s)].New = func() any { return s.NewBatch() }

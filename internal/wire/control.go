@@ -49,6 +49,7 @@ const NoticeProtocol uint8 = 0
 
 // ErrProtocol means that a control frame is of another protocol.
 var ErrProtocol = errors.New("control frame of another protocol")
+
 // MaxBody is how long the body of a frame of a kind may be.
 func (k Kind) MaxBody() int {
 	if k == KindSizeTest {
