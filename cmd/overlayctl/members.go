@@ -37,14 +37,27 @@ func (s *session) membersTable(members []control.Member, now time.Time) string {
 		{title: "CONFLICT"},
 	}
 	var rows [][]string
+	var warnings []string
 	for _, m := range members {
+		warnings = append(warnings, m.Warning)
 		rows = append(rows, []string{
 			m.Name, string(m.State), join(m.Addresses, ", "), yes(m.Admin), relays(m.RelayPolicy, m.Ceiling),
 			join(m.Subnets, ", "), join(m.Carries, ", "), labels(m.Labels),
 			goodFor(now, m.Expires), m.Issuer, cmp.Or(m.Conflict, none),
 		})
 	}
-	return s.screen.table(columns, rows)
+	return s.screen.table(columns, rows) + warningText(warnings)
+}
+
+// warningText is what stands below a table of nodes: a line for each warning about one of them.
+func warningText(warnings []string) string {
+	var b strings.Builder
+	for _, w := range warnings {
+		if w != "" {
+			b.WriteString("warning: " + clean(w) + "\n")
+		}
+	}
+	return b.String()
 }
 
 // relays is a policy and its bound.

@@ -95,7 +95,9 @@ func (s *session) pathsTable(paths control.Paths) string {
 		{title: "WHY"},
 	}
 	var rows [][]string
+	var warnings []string
 	for _, p := range paths.Peers {
+		warnings = append(warnings, p.Warning)
 		row := []string{p.Peer, string(p.State), none, none, none, none, none}
 		if v := p.Selected; v != nil {
 			row = []string{
@@ -105,7 +107,7 @@ func (s *session) pathsTable(paths control.Paths) string {
 		}
 		rows = append(rows, append(row, age(paths.Time, p.Since), fmt.Sprint(p.Switches), p.Reason))
 	}
-	return s.screen.table(columns, rows)
+	return s.screen.table(columns, rows) + warningText(warnings)
 }
 
 // whyText is a peer with all paths to it.
@@ -131,7 +133,7 @@ func (s *session) whyText(p control.PeerPaths, now time.Time) string {
 	for _, rule := range p.Rules {
 		b.WriteString("; " + rule)
 	}
-	head := clean(b.String()) + "\n" + classesText(p) + shadowText(p.Shadow)
+	head := clean(b.String()) + "\n" + warningText([]string{p.Warning}) + classesText(p) + shadowText(p.Shadow)
 	if len(p.Candidates) == 0 {
 		return head
 	}

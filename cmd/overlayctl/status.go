@@ -59,6 +59,9 @@ func statusText(v control.Status) string {
 	for _, conflict := range v.Conflicts {
 		rows = append(rows, [2]string{"conflict", conflict})
 	}
+	for _, warning := range v.Warnings {
+		rows = append(rows, [2]string{"warning", warning})
+	}
 	for _, name := range slices.Sorted(maps.Keys(v.Counters)) {
 		if n := v.Counters[name]; n != 0 {
 			rows = append(rows, [2]string{name, fmt.Sprint(n)})

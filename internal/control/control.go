@@ -200,6 +200,7 @@ type Status struct {
 	Labels    Labels               `json:"labels"`
 	Expires   time.Time            `json:"expires,omitzero"` // this node's certificate, if it is not renewed
 	Conflicts List[string]         `json:"conflicts"`        // sentences: claims of this node that do not stand, and why
+	Warnings  List[string]         `json:"warnings"`         // sentences: what a person has to set right, here or on another node
 	Digest    string               `json:"digest"`           // of all that is known of the network: equal on two nodes that know the same
 	Version   string               `json:"version"`
 	PID       int                  `json:"pid"`
@@ -250,6 +251,9 @@ type PeerPaths struct {
 	Duplicating bool             `json:"duplicating"`
 	Rules       List[string]     `json:"rules"`      // sentences: what users wish of these paths
 	Candidates  List[Candidate]  `json:"candidates"` // all paths, the selected one among them, best first
+
+	// Warning is one sentence: what a person has to set right about the peer.
+	Warning string `json:"warning,omitempty"`
 
 	Algorithm string            `json:"algorithm"`        // that chooses
 	Classes   List[ClassChoice] `json:"classes"`          // of traffic that goes another way, or is sent twice now

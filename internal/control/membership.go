@@ -38,6 +38,9 @@ type Member struct {
 	Issuer      string             `json:"issuer"`             // of its certificate: a node, or ByRoot
 	Expires     time.Time          `json:"expires,omitzero"`   // its certificate, if it is not renewed
 	Conflict    string             `json:"conflict,omitempty"` // one sentence: why it does not get what it claims
+	Warning     string             `json:"warning,omitempty"`  // one sentence: what a person has to set right about it
+	Version     string             `json:"version,omitempty"`  // of overlayd, as the node says
+	Protocol    int                `json:"protocol,omitempty"` // of control frames, as the node says
 }
 
 // InviteRequest asks for a token.

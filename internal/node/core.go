@@ -62,6 +62,7 @@ type CoreConfig struct {
 	Seed        [32]byte                                   // of schedules and choices
 	Secret      io.Reader                                  // of keys, nonces, labels: a cryptographic source in production
 	Keys        *seal.Memory                               // shared by the cores of a simulation; nil in production
+	Version     string                                     // of this build, for people
 }
 
 // Contact is where a member was reached in an earlier run.
@@ -127,6 +128,10 @@ type Core struct {
 	uplinks   uplinks
 	rules     rules
 	refused   refusals
+	takeovers takeovers
+	duplicate duplicate
+	builds    builds
+	told      told
 
 	out        []Output
 	probeOut   []probe.Output
@@ -163,6 +168,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		peers:    make(map[wire.NodeID]*peer),
 		relaying: make(map[wire.CircuitID]*relayed),
 		explorer: newExplorer(), uplinks: make(uplinks), hearsay: make(hearsay),
+		takeovers: make(takeovers), builds: newBuilds(), told: make(told),
 		dirty: true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
 		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
 		rules:    loadRules(now, cfg.Rules),
@@ -263,6 +269,7 @@ func (c *Core) NextDeadline() (time.Time, bool) {
 	consider(c.catchup.deadline())
 	consider(c.rules.set.NextDeadline())
 	consider(c.gatewaysDue())
+	consider(c.takeovers.deadline())
 	consider(c.networks.doubt, !c.networks.doubt.IsZero())
 	if c.registrar.May(c.attended) {
 		consider(member.NextAttend(c.attended), true)
@@ -310,6 +317,7 @@ func (c *Core) tick(now time.Time) {
 		c.networksChanged = true
 	}
 	c.expireRules(now)
+	c.takeOver(now)
 	if c.catchup.tick(now) {
 		c.outdateAll()
 	}

@@ -44,8 +44,12 @@ func (b *bucket) take(now time.Time) bool {
 	return true
 }
 
-// helloEvery bounds the Hellos on one path of a peer, and those to all addresses at which it is not known.
-const helloEvery = 20 * time.Millisecond
+// helloEvery bounds the Hellos on one path of a peer, and those to all addresses at which it is not known; replayEvery
+// those that answer frames that were seen before.
+const (
+	helloEvery  = 20 * time.Millisecond
+	replayEvery = 200 * time.Millisecond
+)
 
 // datagram handles a datagram that is not WireGuard's.
 func (c *Core) datagram(now time.Time, in Datagram) {
@@ -67,9 +71,16 @@ func (c *Core) datagram(now time.Time, in Datagram) {
 // control opens a control frame and hands its message on. Only fresh frames get further than a Hello.
 func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 	frame, err := c.box.Open(in.Data)
-	if err != nil {
-		c.refused.count(err)
+	replayed := errors.Is(err, seal.ErrReplayed) && !frame.From.IsZero() // or its sender has gone back
+	switch {
+	case errors.Is(err, wire.ErrProtocol):
+		c.otherProtocol(now, in, back)
 		return
+	case err != nil:
+		c.refused.count(err)
+		if !replayed {
+			return
+		}
 	}
 	if in.Path != nil {
 		if in.Path.Peer != frame.From {
@@ -78,12 +89,18 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 		back = in.Path.Hop
 	}
 	if c.known[frame.From].IsZero() {
-		c.heardOutside(now, frame)
+		if !replayed {
+			c.heardOutside(now, frame)
+		}
 		return
 	}
 	p := c.peers[frame.From]
+	if frame.Overtaken != 0 {
+		c.takeovers.want(now, frame.From, frame.Overtaken)
+		c.takeOver(now)
+	}
 	if !frame.Fresh {
-		c.hello(now, p, in, frame, back)
+		c.hello(now, p, in, frame, back, replayed)
 		return
 	}
 	if p == nil {
@@ -96,35 +113,53 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 		return
 	}
 	p.heard, p.claims = now, wire.NodeID{}
+	c.understood(p.id)
+	found := p.runs.Heard(now, frame.SenderEpoch, seal.Takeover(frame.SenderEpoch), in.source())
+	if found {
+		c.noticeOnce("duplicate "+p.id.String(), now, c.duplicateOf(now, p), true)
+	}
 	if frame.Restarted {
 		c.restarted(now, p)
+		c.resetSession(p)
+	} else if p.meeting.tookOver {
+		c.resetSession(p)
+		if p.use.level != idle {
+			c.emit(RenewSession{ID: p.id})
+		}
 	}
+	p.meeting.tookOver = false
 	on := c.arrivedOn(now, p, in)
 	if on == nil {
 		return
+	}
+	if frame.Restarted || found {
+		c.newRun(now, p, on)
 	}
 	c.message(now, p, on, in, frame)
 	c.touch(p)
 }
 
-// hello tells a peer our epoch, since it used an old one or none. Whoever repeats its old frames from elsewhere does not
-// use up what is kept for where it is expected.
-func (c *Core) hello(now time.Time, p *peer, in Datagram, frame seal.Frame, back fwd.Hop) {
+// hello tells a peer our epoch, since it used an old one or none, and what we have heard of it. Whoever repeats its old
+// frames from elsewhere does not use up what is kept for where it is expected.
+func (c *Core) hello(now time.Time, p *peer, in Datagram, frame seal.Frame, back fwd.Hop, replayed bool) {
 	if p == nil {
 		if !c.hellos.take(now) {
 			return
 		}
 	} else {
-		last := &p.meeting.lastHello
-		if q := p.expectedOn(in); q != nil {
+		last, gap := &p.meeting.lastHello, helloEvery
+		if q := p.expectedOn(in); replayed {
+			last, gap = &p.meeting.lastReplay, replayEvery
+		} else if q != nil {
 			last = &q.lastHello
 		}
-		if now.Sub(*last) < helloEvery {
+		if now.Sub(*last) < gap {
 			return
 		}
 		*last = now
 	}
-	if raw, err := c.box.SealHello(nil, frame.From, frame.SenderEpoch); err == nil {
+	raw, err := c.box.SealHello(nil, frame.From, frame.SenderEpoch)
+	if err == nil && len(raw) <= len(in.Data) {
 		c.emit(Send{Hop: back, Frame: raw, Kind: wire.KindHello})
 	}
 }
@@ -218,6 +253,10 @@ func (c *Core) message(now time.Time, p *peer, on *path, in Datagram, frame seal
 		if m, err := wire.ParseSizeTest(frame.Body); err == nil {
 			p.sizes.Answered(now, m.Token)
 			p.measuredAnew(now)
+		}
+	case wire.KindDuplicate:
+		if m, err := wire.ParseEndpoints(frame.Body); err == nil {
+			c.toldDuplicate(now, p, m.List)
 		}
 	case wire.KindPass:
 		c.pass(now, p, frame.Body)

@@ -82,6 +82,10 @@ type RemovePeer struct{ ID wire.NodeID }
 // RenewSession makes a WireGuard session with a peer that may still use one from before this node started.
 type RenewSession struct{ ID wire.NodeID }
 
+// ForgetSession ends the WireGuard session with a peer, and what is remembered of the times of its handshakes: it runs
+// anew, or its clock or this node's went back.
+type ForgetSession struct{ ID wire.NodeID }
+
 // SaveMembers asks for all that is known of the members to be stored, with Now before anything that follows is done: a
 // newcomer that was told that it is known must not be forgotten in a crash.
 type SaveMembers struct {
@@ -196,6 +200,7 @@ func (Publish) output()        {}
 func (AddPeer) output()        {}
 func (RemovePeer) output()     {}
 func (RenewSession) output()   {}
+func (ForgetSession) output()  {}
 func (SaveMembers) output()    {}
 func (SaveMembership) output() {}
 func (SaveRules) output()      {}

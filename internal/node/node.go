@@ -170,6 +170,7 @@ func (n *Node) openCore(now time.Time, m membership) error {
 		},
 		Select:    pathselect.Config{HoldMin: n.cfg.Select.Hold, MinGain: n.cfg.Select.Margin, Margin: n.cfg.Select.Ratio},
 		Algorithm: algorithm, Algorithms: algorithms, Shadow: shadow, Rules: m.rules, Seed: seed, Secret: rand.Reader,
+		Version: n.version,
 	}, m.items)
 	return err
 }
@@ -323,6 +324,10 @@ func (n *Node) act() (unsaved error) {
 		case RenewSession:
 			if err := n.plane.Renew(out.ID); err != nil {
 				n.log.Debug("cannot begin a new session", "peer", n.core.name(out.ID), "err", err)
+			}
+		case ForgetSession:
+			if err := n.plane.Forget(out.ID); err != nil {
+				n.log.Error("cannot end the session with a peer", "peer", n.core.name(out.ID), "err", err)
 			}
 		case SaveMembers:
 			unsaved = errors.Join(unsaved, n.saveMembers(out))

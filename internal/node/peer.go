@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"overlayd/internal/blackhole"
+	duplicates "overlayd/internal/duplicate"
 	"overlayd/internal/member"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
@@ -41,18 +42,19 @@ const (
 type peer struct {
 	id     wire.NodeID
 	member member.Member
-	heard  time.Time   // when a fresh frame last came from it
-	picked bool        // by this node, as one of its contacts
-	claims wire.NodeID // the neighbour that says that this peer opened a circuit, until a frame of its own proves it; or zero
-	near   bool        // one of the nearest
-	pinned bool        // a user pinned the path to it
-	sought bool        // it was visited since it may be near
-	load   uint8       // as a relay, as it says: 255 is at its ceiling
-	toldAt time.Time   // when it last said so
-	fullAt time.Time   // when it last said that it was full
-	hop    probe.Rate  // the least for its direct paths: it relays what this node sends
-	beside probe.Rate  // the least for its selected path: it stands beside a member that data flows to, or beside us
-	frames bucket      // that it may send
+	heard  time.Time       // when a fresh frame last came from it
+	picked bool            // by this node, as one of its contacts
+	claims wire.NodeID     // the neighbour that says that this peer opened a circuit, until a frame of its own proves it; or zero
+	near   bool            // one of the nearest
+	pinned bool            // a user pinned the path to it
+	sought bool            // it was visited since it may be near
+	load   uint8           // as a relay, as it says: 255 is at its ceiling
+	toldAt time.Time       // when it last said so
+	fullAt time.Time       // when it last said that it was full
+	hop    probe.Rate      // the least for its direct paths: it relays what this node sends
+	beside probe.Rate      // the least for its selected path: it stands beside a member that data flows to, or beside us
+	frames bucket          // that it may send
+	runs   duplicates.Runs // in which it was heard
 
 	prober   *probe.Prober
 	choices  choices
@@ -92,11 +94,13 @@ type usage struct {
 
 // meeting is the contact with the peer, before and beside measurement.
 type meeting struct {
-	met       bool      // a path has been up
-	renewed   bool      // it uses a WireGuard session of this run of ours
-	busySince time.Time // when the peer first said that it is active
-	untold    bool      // it is to be told our endpoints, but there is no path yet
-	lastHello time.Time // when we last answered a frame that was not fresh, from an address that no path has
+	met        bool      // a path has been up
+	renewed    bool      // it uses a WireGuard session of this run of ours
+	busySince  time.Time // when the peer first said that it is active
+	untold     bool      // it is to be told our endpoints, but there is no path yet
+	lastHello  time.Time // when we last answered a frame that was not fresh, from an address that no path has
+	lastReplay time.Time // when we last answered one that was seen before
+	tookOver   bool      // this node took a newer epoch, and has not heard the peer in it yet
 }
 
 // path is a path to a peer as the control loop sees it.

@@ -21,6 +21,7 @@ func (c *Core) viewMembers(now time.Time) (list control.List[control.Member]) {
 			Admin: m.Admin, Relay: relays(m), RelayPolicy: m.Record.Relay.String(), Ceiling: m.Record.Ceiling,
 			Subnets: m.Subnets, Carries: c.carries(m.ID), Labels: m.Record.Labels,
 			Issuer: c.nameOfSigner(m.Certificate.Issuer), Expires: m.Certificate.NotAfter.UTC(),
+			Warning: c.warningOf(now, m.ID),
 		}
 		if p := c.peers[m.ID]; p != nil {
 			v.State = c.peerState(now, p)
@@ -35,6 +36,16 @@ func (c *Core) viewMembers(now time.Time) (list control.List[control.Member]) {
 		list = append(list, v)
 	}
 	slices.SortFunc(list, func(a, b control.Member) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+// Warnings are sentences on this node and its peers that a person has to do something about.
+func (c *Core) Warnings(now time.Time) (list control.List[string]) {
+	for _, id := range c.members.IDs() {
+		if w := c.warningOf(now, id); w != "" {
+			list = append(list, w)
+		}
+	}
 	return list
 }
 

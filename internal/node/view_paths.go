@@ -28,7 +28,7 @@ func (c *Core) viewPathsTo(now time.Time, id wire.NodeID) control.PeerPaths {
 	m, _ := c.members.Get(id)
 	return control.PeerPaths{
 		Peer: c.name(id), Addresses: addressesOf(m), State: control.StateIdle,
-		Reason: "nothing flows: a path is looked for with the first packet",
+		Reason: "nothing flows: a path is looked for with the first packet", Warning: c.warningOf(now, id),
 	}
 }
 
@@ -38,6 +38,7 @@ func (c *Core) viewPaths(now time.Time, p *peer) control.PeerPaths {
 		Peer: c.name(p.id), Addresses: addressesOf(p.member), State: c.peerState(now, p),
 		Reason: c.reason(now, p), Since: wallClock(p.route().Since), Switches: p.route().Switches,
 		Rules: c.ruleTexts(now, p.id), Duplicating: p.route().Copies[wire.DefaultTraffic] != 0, Inbound: c.inbound(p),
+		Warning: c.warningOf(now, p.id),
 	}
 	v.Algorithm = p.choices.list[0].using.Name()
 	v.Classes, v.Shadow = c.viewClasses(p), c.viewShadow(p)

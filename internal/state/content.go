@@ -153,13 +153,13 @@ func (d *Dir) Ran() bool {
 	return err == nil
 }
 
-// NextEpoch is the time now in microseconds since 1970, or, if the clock went back, more than ever before. It is stored
-// before it is returned.
+// NextEpoch is the time now in microseconds since 1970, or, if the clock went back, more than ever before. It is even:
+// odd epochs are those that a run takes later (package seal). It is stored before it is returned.
 func (d *Dir) NextEpoch(now time.Time) (uint64, error) {
 	var last uint64
 	if err := d.read(epochFile, &last); err != nil && !errors.Is(err, ErrAbsent) {
 		return 0, err
 	}
-	epoch := max(uint64(max(now.UnixMicro(), 1)), last+1)
+	epoch := (max(uint64(max(now.UnixMicro(), 1)), last+1) + 1) &^ 1
 	return epoch, d.write(epochFile, epoch)
 }

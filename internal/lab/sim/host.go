@@ -75,7 +75,12 @@ type Switch struct {
 
 // Start brings a host up, with the records that it saved.
 func (h *Host) Start() {
-	h.epoch = max(h.epoch+1, uint64(h.net.now.UnixMicro()))
+	h.epoch = (max(h.epoch+1, uint64(max(h.now().UnixMicro(), 1))) + 1) &^ 1 // as internal/state does
+	h.run()
+}
+
+// run makes the core of a host, in its epoch.
+func (h *Host) run() {
 	cfg := h.cfg
 	cfg.Epoch = h.epoch
 	for i := range 4 {
@@ -166,6 +171,8 @@ func (h *Host) act(in node.Input) {
 			other := h.net.byID[out.ID]
 			delete(h.partners, other)
 			delete(h.sessions, other)
+		case node.ForgetSession:
+			delete(h.sessions, h.net.byID[out.ID])
 		case node.SaveMembers:
 			h.save(out.Items)
 		case node.SaveMembership:
