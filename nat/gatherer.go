@@ -32,6 +32,17 @@ const (
 	// node with two uplinks.
 	votesPerVoter = 2
 
+	// confirmations is how many members must see this node at an address, as soon as there are so many that any two agree.
+	confirmations = 2
+
+	// A member whose word changes more often than this is not heeded alone: words at once, and one more in each time.
+	wordsAtOnce = 3
+	wordEvery   = time.Minute
+
+	// New lists: each is signed, and told to the whole network.
+	listsAtOnce = 8
+	listEvery   = 30 * time.Second
+
 	maxConfigured    = 8 // of the list, by a person's word
 	reflexiveReserve = 6 // of the list, kept free for reflexive addresses however many interfaces there are
 )
@@ -62,14 +73,17 @@ type Changed struct{ Endpoints []netip.AddrPort }
 func (Changed) output() {}
 
 // Gatherer keeps the list of a node's own endpoints: what is configured, what its interfaces have, and the reflexive
-// addresses that members see. An address that only one member names counts, so that a node with one peer gets through
-// its NAT; but the addresses that more members name come first, and the newest word of every member comes before a
-// second one of any, so that a liar displaces nobody. It is a value of one goroutine.
+// addresses that members see. Of each family those count that two members name. Where no two agree, what a single one
+// names counts, so that a node with one peer gets through its NAT; then the newest word of every member comes before a
+// second one of any, so that a liar displaces nobody, and who changes its word all the time is not heeded. It is a value of
+// one goroutine.
 type Gatherer struct {
 	cfg        GathererConfig
 	configured []netip.AddrPort
 	local      []netip.AddrPort
 	voters     map[wire.NodeID][]vote // newest first
+	words      map[wire.NodeID]credit // for how many new ones of a voter are heeded though nobody else says so
+	lists      credit
 
 	published []netip.AddrPort
 	ever      bool      // something was published
@@ -80,13 +94,14 @@ type Gatherer struct {
 }
 
 type vote struct {
-	addr netip.AddrPort
-	at   time.Time
+	addr   netip.AddrPort
+	at     time.Time
+	excess bool // one of too many words: it counts only if somebody else says the same
 }
 
 // NewGatherer makes a Gatherer that knows of nothing.
 func NewGatherer(cfg GathererConfig) *Gatherer {
-	return &Gatherer{cfg: cfg, voters: make(map[wire.NodeID][]vote)}
+	return &Gatherer{cfg: cfg, voters: make(map[wire.NodeID][]vote), words: make(map[wire.NodeID]credit)}
 }
 
 // Step takes one input at the time now.
@@ -140,13 +155,17 @@ func (g *Gatherer) observe(now time.Time, in Observed) bool {
 	votes, known := g.voters[in.By]
 	if known && votes[0].addr == addr {
 		votes[0].at = now
+		if votes[0].excess && g.heeds(now, in.By) {
+			votes[0].excess = false
+			return true
+		}
 		return false
 	}
 	if !known && len(g.voters) >= g.cfg.Voters {
 		g.dropOldestVoter()
 	}
 	votes = slices.DeleteFunc(votes, func(v vote) bool { return v.addr == addr })
-	votes = slices.Insert(votes, 0, vote{addr, now})
+	votes = slices.Insert(votes, 0, vote{addr: addr, at: now, excess: !g.heeds(now, in.By)})
 	family := 0
 	votes = slices.DeleteFunc(votes, func(v vote) bool {
 		if v.addr.Addr().Is4() == addr.Addr().Is4() {
@@ -162,6 +181,14 @@ func (g *Gatherer) observe(now time.Time, in Observed) bool {
 	return true
 }
 
+// heeds reports whether a new word of a member is heeded even if nobody else says the same, and counts it.
+func (g *Gatherer) heeds(now time.Time, by wire.NodeID) bool {
+	c := g.words[by]
+	within := c.take(now, 1/wordEvery.Seconds(), wordsAtOnce)
+	g.words[by] = c
+	return within
+}
+
 // dropOldestVoter forgets the member that was silent for longest.
 func (g *Gatherer) dropOldestVoter() {
 	var oldest wire.NodeID
@@ -173,6 +200,7 @@ func (g *Gatherer) dropOldestVoter() {
 		}
 	}
 	delete(g.voters, oldest)
+	delete(g.words, oldest)
 }
 
 // lapse drops votes that are too old, and finds when the next one is.
@@ -182,6 +210,7 @@ func (g *Gatherer) lapse(now time.Time) {
 		votes = slices.DeleteFunc(votes, func(v vote) bool { return !now.Before(v.at.Add(g.cfg.VoteFor)) })
 		if len(votes) == 0 {
 			delete(g.voters, id)
+			delete(g.words, id)
 			continue
 		}
 		g.voters[id] = votes
@@ -213,6 +242,10 @@ func (g *Gatherer) consider(now time.Time) {
 	if now.Before(g.publish) {
 		return
 	}
+	if !g.lists.take(now, 1/listEvery.Seconds(), listsAtOnce) {
+		g.publish = now.Add(listEvery)
+		return
+	}
 	g.published, g.ever, g.last, g.publish = list, true, now, time.Time{}
 	g.out = append(g.out, Changed{Endpoints: slices.Clone(list)})
 }
@@ -226,12 +259,14 @@ func (g *Gatherer) list() []netip.AddrPort {
 	return firstUsable(append(all, reflexive...), wire.MaxEndpoints)
 }
 
-// reflexive lists the addresses that members see and that are on none of our interfaces, best first.
+// reflexive lists the addresses that members see, confirmed as far as may be, and that are on none of our interfaces, best
+// first.
 func (g *Gatherer) reflexive() []netip.AddrPort {
 	type candidate struct {
 		addr      netip.AddrPort
 		voters    int
 		rank      int // 0: some member's newest word in its family
+		heeded    bool
 		published int // 0: it is, so that equal ones do not take turns
 	}
 	found := make(map[netip.AddrPort]*candidate)
@@ -246,11 +281,19 @@ func (g *Gatherer) reflexive() []netip.AddrPort {
 			}
 			c.voters++
 			c.rank = min(c.rank, rank[is4])
+			c.heeded = c.heeded || !v.excess
 			rank[is4]++
 		}
 	}
+	confirmed := make(map[bool]bool) // by family: two members agree on something
+	for addr, c := range found {
+		confirmed[addr.Addr().Is4()] = confirmed[addr.Addr().Is4()] || c.voters >= confirmations
+	}
 	var list []*candidate
 	for addr, c := range found {
+		if c.voters < confirmations && (confirmed[addr.Addr().Is4()] || !c.heeded) {
+			continue
+		}
 		if slices.Contains(g.local, addr) || slices.Contains(g.configured, addr) {
 			continue
 		}

@@ -65,9 +65,7 @@ func TestListIsInOrderOfPreference(t *testing.T) {
 	gather(t, g, 0, observed(3, "198.51.100.2:4000"))
 	gather(t, g, 0, observed(3, "[2001:db8::5]:51871")) // one of our own
 	got, _ := settle(t, g)
-	want := endpoints(
-		"203.0.113.9:7000", "10.0.0.5:51871", "[2001:db8::5]:51871", "198.51.100.2:4000", "198.51.100.1:4000",
-	)
+	want := endpoints("203.0.113.9:7000", "10.0.0.5:51871", "[2001:db8::5]:51871", "198.51.100.2:4000")
 	if diff := cmp.Diff(fmt.Sprint(want), fmt.Sprint(got)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -133,6 +131,66 @@ func TestLiarPushesOutNothing(t *testing.T) {
 	}
 	if lies > votesPerVoter {
 		t.Errorf("%d lies of one member are in the list", lies)
+	}
+}
+
+// liar is a member that sees this node somewhere else each time.
+func liar(i int) Observed {
+	addr := netip.AddrFrom4([4]byte{203, 0, byte(i / 256), byte(i)})
+	return Observed{By: id(99), Addr: netip.AddrPortFrom(addr, uint16(1024+i))}
+}
+
+func TestWhatTwoMembersSeeIsNotChangedByOne(t *testing.T) {
+	g := NewGatherer(DefaultGathererConfig())
+	for i := range 6000 { // a minute
+		after := time.Duration(i) * 10 * time.Millisecond
+		var out []Output
+		for by := range byte(2) {
+			out = append(out, gather(t, g, after, observed(by, "198.51.100.9:51871"))...)
+		}
+		out = append(out, gather(t, g, after, liar(i))...)
+		out = append(out, gather(t, g, after, Tick{})...)
+		for _, o := range out {
+			if list := o.(Changed).Endpoints; fmt.Sprint(list) != "[198.51.100.9:51871]" {
+				t.Fatalf("after %v: published %v", after, list)
+			}
+		}
+	}
+}
+
+func TestAMemberWhoseWordChangesAllTheTimeIsNotHeeded(t *testing.T) {
+	g := NewGatherer(DefaultGathererConfig())
+	lists := 0
+	for i := range 60_000 { // ten minutes
+		after := time.Duration(i) * 10 * time.Millisecond
+		out := gather(t, g, after, observed(1, "198.51.100.9:51871"))
+		out = append(out, gather(t, g, after, liar(i))...)
+		out = append(out, gather(t, g, after, Tick{})...)
+		for _, o := range out {
+			lists++
+			if !slices.Contains(o.(Changed).Endpoints, netip.MustParseAddrPort("198.51.100.9:51871")) {
+				t.Fatalf("after %v: what another member sees is missing in %v", after, o)
+			}
+		}
+	}
+	if most := 2 * (wordsAtOnce + 10); lists > most { // each word heeded comes and goes
+		t.Errorf("%d new lists in ten minutes, at most %d are allowed", lists, most)
+	}
+}
+
+func TestListsAreBoundedWhateverChanges(t *testing.T) {
+	g := NewGatherer(DefaultGathererConfig())
+	lists := 0
+	for i := range 600 {
+		addr := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i / 256), byte(i)}), 51871)
+		lists += len(gather(t, g, time.Duration(i)*time.Second, SetLocal{[]netip.AddrPort{addr}}))
+		lists += len(gather(t, g, time.Duration(i)*time.Second+900*time.Millisecond, Tick{}))
+	}
+	if most := listsAtOnce + 1 + int(10*time.Minute/listEvery); lists > most || lists < most/2 {
+		t.Errorf("%d lists in ten minutes, at most %d are allowed", lists, most)
+	}
+	if list, after := settle(t, g); len(list) != 1 || list[0].Addr() != netip.AddrFrom4([4]byte{10, 0, 599 / 256, 599 % 256}) || after > 11*time.Minute {
+		t.Errorf("the last list %v comes after %v", list, after)
 	}
 }
 

@@ -1,6 +1,7 @@
 package nat
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -17,6 +18,17 @@ type PuncherConfig struct {
 	Peers      int             // peers known at once
 	Candidates int             // candidate endpoints of a peer
 }
+
+// What bounds the probes to addresses that others name: a second and at once, for each peer and for all together. So
+// nobody gets many packets sent to somebody else on its word.
+const (
+	peerProbes, peerProbesAtOnce   = 8, 64
+	totalProbes, totalProbesAtOnce = 128, 1024
+
+	// heedSlack is how much sooner than a round a peer's next Tell is heeded; a pause of heedAnew begins its rounds anew.
+	heedSlack = 10
+	heedAnew  = 5 * time.Minute
+)
 
 // DefaultPuncherConfig is what a node uses.
 func DefaultPuncherConfig() PuncherConfig {
@@ -87,11 +99,13 @@ func (Tell) output()  {}
 //	  └──── Direct up ──────┴───────────────────────────────────┘
 //
 // A round of our own begins with a Tell; so does the burst that a peer's Tell causes, but for one of them in a while:
-// two nodes that tell each other do not go on for ever. It is a value of one goroutine.
+// two nodes that tell each other do not go on for ever. A peer's Tells are heeded as often as an honest peer's rounds come,
+// less and less often, and each Tell of ours allows one more burst for its answer. It is a value of one goroutine.
 type Puncher struct {
 	cfg   PuncherConfig
 	peers map[wire.NodeID]*punch
 	next  time.Time // the earliest deadline of any peer; zero if there is none
+	total credit    // of probes
 	out   []Output
 }
 
@@ -108,6 +122,11 @@ type punch struct {
 	round    int       // rounds begun
 	nextTurn time.Time // of the next round; zero if there is none
 	answered time.Time // the last Tell
+	expects  bool      // an answer to it, which may start one more burst
+	heeded   int       // Tells of the peer that started a burst, since the last long pause
+	heedNext time.Time // none is heeded before this
+	heedLast time.Time
+	credit   credit    // of probes
 	touched  time.Time // the last input
 }
 
@@ -125,7 +144,7 @@ func (p *Puncher) Step(now time.Time, in PuncherInput) error {
 	case Want:
 		p.want(now, in)
 	case Forget:
-		delete(p.peers, in.Peer)
+		p.forget(in.Peer)
 	case Told:
 		p.toldBy(now, in)
 	case Seen:
@@ -163,7 +182,7 @@ func (p *Puncher) want(now time.Time, in Want) {
 		s.wanted = true
 		p.beginRounds(now, in.Peer, s)
 	default:
-		p.probeNew(in.Peer, s, before)
+		p.probeNew(now, in.Peer, s, before)
 	}
 }
 
@@ -185,23 +204,50 @@ func (p *Puncher) beginRound(now time.Time, id wire.NodeID, s *punch) {
 	p.startBurst(now, id, s)
 }
 
+// forget leaves a peer alone. What bounds it stays: who is wanted again and again has no more.
+func (p *Puncher) forget(id wire.NodeID) {
+	if s := p.peers[id]; s != nil {
+		*s = punch{
+			shot: len(p.cfg.Burst), credit: s.credit, heeded: s.heeded, heedNext: s.heedNext, heedLast: s.heedLast,
+			touched: s.touched,
+		}
+	}
+}
+
 func (p *Puncher) toldBy(now time.Time, in Told) {
 	s := p.peer(now, in.Peer)
 	before := p.candidates(s)
 	s.told = firstUsable(in.Endpoints, wire.MaxEndpoints)
 	if s.answered.IsZero() || !now.Before(s.answered.Add(p.cfg.Answer)) {
-		p.tell(now, in.Peer, s)
-		p.startBurst(now, in.Peer, s)
+		if p.heeds(now, s) {
+			p.tell(now, in.Peer, s)
+			p.startBurst(now, in.Peer, s)
+		}
 		return
 	}
 	if p.bursting(s) {
-		p.probeNew(in.Peer, s, before)
+		p.probeNew(now, in.Peer, s, before)
 		return
 	}
 	// It answers our own Tell, from far away: what we sent has opened our side, one more burst meets it.
-	if !now.Before(s.burst.Add(p.lastShot())) {
+	if s.expects && !now.Before(s.burst.Add(p.lastShot())) {
+		s.expects = false
 		p.startBurst(now, in.Peer, s)
 	}
+}
+
+// heeds reports whether a peer's Tell starts a burst now, and notes that it does.
+func (p *Puncher) heeds(now time.Time, s *punch) bool {
+	if now.Before(s.heedNext) {
+		return false
+	}
+	if now.Sub(s.heedLast) >= heedAnew {
+		s.heeded = 0
+	}
+	gap := p.cfg.Rounds[min(s.heeded, len(p.cfg.Rounds)-1)]
+	s.heedLast, s.heedNext = now, now.Add(gap-gap/heedSlack)
+	s.heeded++
+	return true
 }
 
 func (p *Puncher) sawAt(now time.Time, in Seen) {
@@ -217,7 +263,7 @@ func (p *Puncher) sawAt(now time.Time, in Seen) {
 	s.seen = slices.DeleteFunc(s.seen, func(ap netip.AddrPort) bool { return ap == addr })
 	s.seen = slices.Insert(s.seen, 0, addr)
 	s.seen = s.seen[:min(len(s.seen), maxSeen)]
-	p.probeNew(in.Peer, s, before)
+	p.probeNew(now, in.Peer, s, before)
 }
 
 func (p *Puncher) setDirect(now time.Time, in Direct) {
@@ -230,6 +276,7 @@ func (p *Puncher) setDirect(now time.Time, in Direct) {
 	case in.Up == s.direct:
 	case in.Up:
 		s.direct, s.shot, s.nextTurn = true, len(p.cfg.Burst), time.Time{}
+		s.heeded, s.heedNext = 0, time.Time{}
 	default:
 		s.direct = false
 		if s.wanted {
@@ -239,7 +286,7 @@ func (p *Puncher) setDirect(now time.Time, in Direct) {
 }
 
 func (p *Puncher) tick(now time.Time) {
-	for _, id := range p.sorted() {
+	for _, id := range p.due(now) {
 		s := p.peers[id]
 		if p.bursting(s) && !now.Before(s.burst.Add(p.cfg.Burst[s.shot])) {
 			p.shoot(now, id, s)
@@ -251,7 +298,7 @@ func (p *Puncher) tick(now time.Time) {
 }
 
 func (p *Puncher) tell(now time.Time, id wire.NodeID, s *punch) {
-	s.answered = now
+	s.answered, s.expects = now, true
 	p.out = append(p.out, Tell{Peer: id})
 }
 
@@ -269,16 +316,23 @@ func (p *Puncher) shoot(now time.Time, id wire.NodeID, s *punch) {
 		s.shot++
 	}
 	for _, ap := range p.candidates(s) {
-		p.out = append(p.out, Probe{Peer: id, Endpoint: ap})
+		p.probe(now, id, s, ap)
 	}
 }
 
 // probeNew probes what was not a candidate before.
-func (p *Puncher) probeNew(id wire.NodeID, s *punch, before []netip.AddrPort) {
+func (p *Puncher) probeNew(now time.Time, id wire.NodeID, s *punch, before []netip.AddrPort) {
 	for _, ap := range p.candidates(s) {
 		if !slices.Contains(before, ap) {
-			p.out = append(p.out, Probe{Peer: id, Endpoint: ap})
+			p.probe(now, id, s, ap)
 		}
+	}
+}
+
+// probe asks for one probe, unless there were too many.
+func (p *Puncher) probe(now time.Time, id wire.NodeID, s *punch, to netip.AddrPort) {
+	if s.credit.take(now, peerProbes, peerProbesAtOnce) && p.total.take(now, totalProbes, totalProbesAtOnce) {
+		p.out = append(p.out, Probe{Peer: id, Endpoint: to})
 	}
 }
 
@@ -314,9 +368,8 @@ func (p *Puncher) dropLeastUseful() {
 	}
 	var victim wire.NodeID
 	var worst *punch
-	for _, id := range p.sorted() {
-		s := p.peers[id]
-		if worst == nil || rank(s) < rank(worst) || rank(s) == rank(worst) && s.touched.Before(worst.touched) {
+	for id, s := range p.peers {
+		if worst == nil || cmp.Or(rank(s)-rank(worst), s.touched.Compare(worst.touched), id.Compare(victim)) < 0 {
 			victim, worst = id, s
 		}
 	}
@@ -341,10 +394,15 @@ func (p *Puncher) plan() {
 	}
 }
 
-func (p *Puncher) sorted() []wire.NodeID {
-	ids := make([]wire.NodeID, 0, len(p.peers))
-	for id := range p.peers {
-		ids = append(ids, id)
+// due lists the peers for whom something is due.
+func (p *Puncher) due(now time.Time) (ids []wire.NodeID) {
+	if p.next.IsZero() || now.Before(p.next) {
+		return nil
+	}
+	for id, s := range p.peers {
+		if p.bursting(s) && !now.Before(s.burst.Add(p.cfg.Burst[s.shot])) || !s.nextTurn.IsZero() && !now.Before(s.nextTurn) {
+			ids = append(ids, id)
+		}
 	}
 	slices.SortFunc(ids, wire.NodeID.Compare)
 	return ids

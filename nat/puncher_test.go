@@ -189,3 +189,62 @@ func TestEverythingIsBounded(t *testing.T) {
 		t.Errorf("no input: %v", err)
 	}
 }
+
+// A member that tells of new endpoints all the time, none of them its own, in as many frames as it may send.
+func TestWhatAMemberTellsCausesFewProbes(t *testing.T) {
+	p := NewPuncher(DefaultPuncherConfig())
+	port := uint16(1024)
+	minutes := make([]int, 3)
+	for ms := 0; ms < 180_000; ms += 5 {
+		after := time.Duration(ms) * time.Millisecond
+		var list []netip.AddrPort
+		for range wire.MaxEndpoints {
+			port = max(1024, port+1)
+			list = append(list, netip.AddrPortFrom(netip.AddrFrom4([4]byte{203, 0, 113, 80}), port))
+		}
+		ins := []PuncherInput{Tick{}, Told{Peer: id(1), Endpoints: list}}
+		if ms%10_000 == 0 {
+			ins = append(ins, Forget{Peer: id(1)}, Want{Peer: id(1)}) // it is in use, again and again
+		}
+		for _, in := range ins {
+			minutes[ms/60_000] += count(show(after, punchStep(t, p, after, in)), "probe")
+		}
+	}
+	t.Logf("probes in each minute: %v", minutes)
+	for i, n := range minutes {
+		if most := peerProbesAtOnce + 60*peerProbes; n > most {
+			t.Errorf("minute %d: %d probes to addresses of its choice, at most %d are allowed", i, n, most)
+		}
+	}
+}
+
+func TestAPeerIsHeededLessAndLessOften(t *testing.T) {
+	p := NewPuncher(DefaultPuncherConfig())
+	var heeded []time.Duration
+	for s := range 300 {
+		after := time.Duration(s) * time.Second
+		lines := show(after, punchStep(t, p, after, Told{Peer: id(1), Endpoints: endpoints("198.51.100.2:7")}))
+		if count(lines, "tell") > 0 {
+			heeded = append(heeded, after)
+		}
+		timeline(t, p, after, after+time.Second)
+	}
+	if got := fmt.Sprint(heeded); got != "[0s 2s 7s 21s 1m15s 2m9s 3m3s 3m57s 4m51s]" {
+		t.Errorf("heeded at %s", got)
+	}
+}
+
+func TestAllMembersTogetherCauseABoundedNumberOfProbes(t *testing.T) {
+	p := NewPuncher(DefaultPuncherConfig())
+	probes := 0
+	for ms := range 10_000 {
+		after := time.Duration(ms) * time.Millisecond
+		peer := wire.NodeID{byte(ms), byte(ms >> 8)}
+		for _, in := range []PuncherInput{Tick{}, Told{Peer: peer, Endpoints: endpoints("203.0.113.80:1", "203.0.113.80:2")}} {
+			probes += count(show(after, punchStep(t, p, after, in)), "probe")
+		}
+	}
+	if most := totalProbesAtOnce + 10*totalProbes; probes > most || probes < most/2 {
+		t.Errorf("%d probes in ten seconds, at most %d are allowed", probes, most)
+	}
+}
