@@ -162,8 +162,8 @@ func (d *Door) record(now time.Time, i *member.Invitation, raw []byte) (replyBod
 		return replyBody{Status: statusRecord}, nil
 	}
 	reply := replyBody{Record: own.Raw()}
-	if known := d.set.Record(r.Node()); known != nil && known.Sequence >= r.Sequence {
-		return reply, nil // a repeated request: nothing is to be stored again
+	if known := d.set.Record(r.Node()); known != nil && (known.Sequence >= r.Sequence || known.Certificate.Serial >= r.Certificate.Serial) {
+		return reply, nil // a repeated request, or a version that it tells like any member: nothing is to be stored at once
 	}
 	return reply, []member.Item{{Kind: member.KindRecord, Raw: raw}}
 }

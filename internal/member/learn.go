@@ -49,7 +49,7 @@ func (s *Set) learnAll(now time.Time, items []Item) error {
 		errs = append(errs, err)
 	}
 	if fresh {
-		s.saveAt = now
+		s.saveBy(now)
 	}
 	return errors.Join(errs...)
 }
@@ -99,12 +99,16 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 		s.own.surpass(now, it.record)
 	}
 	s.put(it)
-	s.touch(now)
+	if it.kind == KindRecord && old != nil {
+		s.touchRecord(now)
+	} else {
+		s.touch(now)
+	}
 	if it.kind != KindRecord || old == nil || s.sync.paced(now, it.id) {
 		s.sync.spread(it, from, push)
 	}
 	if it.kind == KindVerdict {
-		s.saveAt = now // a crash must not forget who is out
+		s.saveBy(now) // a crash must not forget who is out
 	}
 	return true, nil
 }

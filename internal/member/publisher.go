@@ -16,14 +16,22 @@ const publishEvery = 500 * time.Millisecond
 // again and again means that two nodes run with the same keys, which must not make them outbid each other.
 const surpassEvery = 30 * time.Second
 
+// How many versions of its own record a node signs at once, and how soon one more: whatever others tell it, or its
+// addresses do.
+const (
+	versionsAtOnce = 16
+	versionEvery   = 30 * time.Second
+)
+
 // publisher keeps a node's own record.
 type publisher struct {
 	statement Statement
 	has       bool // statement was given
 	pending   bool // the record may have to be signed anew
 	record    *Record
-	above     uint64       // the next sequence must be greater: somebody has a record of ours with this one
-	next      time.Time    // the earliest time of the next version
+	above     uint64    // the next sequence must be greater: somebody has a record of ours with this one
+	next      time.Time // the earliest time of the next version
+	versions  Credit
 	surpassed time.Time    // when surpass was last called
 	spare     *Certificate // the last one by another issuer than that of the present one; nil: none
 }
@@ -127,13 +135,26 @@ func (s *Set) runOwn(now time.Time) {
 		p.next = now.Add(publishEvery) // publish has tried the same statement, under an earlier certificate
 		return
 	}
-	p.record, p.above, p.next = r, sequence, now.Add(publishEvery)
+	p.record, p.above, p.next = r, sequence, p.nextVersion(now)
 	h := header{KindRecord, s.self, sequence, r.payload}
 	it := newItem(h, r.raw)
 	it.record = r
 	s.put(it)
-	s.touch(now)
+	s.touchRecord(now)
 	s.sync.spread(it, s.self, true)
+}
+
+// nextVersion is when the record may be signed again after it was at now.
+func (p *publisher) nextVersion(now time.Time) time.Time {
+	rate := 1 / versionEvery.Seconds()
+	if !p.versions.Take(now, rate, versionsAtOnce, 1) {
+		p.versions.Left = 0 // a little was missing
+	}
+	wait := publishEvery
+	if p.versions.Left < 1 {
+		wait = max(wait, time.Duration((1-p.versions.Left)/rate*float64(time.Second)))
+	}
+	return now.Add(wait)
 }
 
 // allowed is the statement with those subnets only that this node's certificate allows.

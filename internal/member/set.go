@@ -40,6 +40,7 @@ type Set struct {
 
 	dirty  bool
 	saveAt time.Time // if dirty
+	saved  time.Time // the last Save
 	output []Output
 }
 
@@ -103,7 +104,7 @@ func (s *Set) run(now time.Time) {
 	s.runOwn(now)
 	s.runExchange(now)
 	if s.dirty && !now.Before(s.saveAt) {
-		s.dirty = false
+		s.dirty, s.saved = false, now
 		s.emit(Save{Items: s.Stored()})
 	}
 }
@@ -127,12 +128,27 @@ func (s *Set) Drain(dst []Output) []Output {
 	return dst
 }
 
-// saveDelay gathers changes, so that many at once are stored once.
-const saveDelay = time.Second
+const (
+	saveDelay = time.Second // gathers changes, so that many at once are stored once
+	saveEvery = time.Minute // between two times because of what any member can change
+)
 
-func (s *Set) touch(now time.Time) {
-	if !s.dirty {
-		s.dirty, s.saveAt = true, now.Add(saveDelay)
+// touch has the set stored soon.
+func (s *Set) touch(now time.Time) { s.saveBy(now.Add(saveDelay)) }
+
+// touchRecord has it stored some time: a node may sign as many records of itself as it likes, and what is lost in a crash
+// is learned again.
+func (s *Set) touchRecord(now time.Time) {
+	at := now.Add(saveDelay)
+	if next := s.saved.Add(saveEvery); !s.saved.IsZero() && next.After(at) {
+		at = next
+	}
+	s.saveBy(at)
+}
+
+func (s *Set) saveBy(at time.Time) {
+	if !s.dirty || at.Before(s.saveAt) {
+		s.dirty, s.saveAt = true, at
 	}
 }
 

@@ -249,7 +249,7 @@ func TestSavedSetComesBack(t *testing.T) {
 	for _, step := range []struct {
 		at time.Time
 		in Input
-	}{{now, Publish{Statement{Relay: RelayNever}}}, {now.Add(saveDelay), Tick{}}} {
+	}{{now, Publish{Statement{Relay: RelayNever}}}, {now.Add(saveEvery), Tick{}}} {
 		if err := s.Step(step.at, step.in); err != nil {
 			t.Fatal(err)
 		}
