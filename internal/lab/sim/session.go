@@ -21,12 +21,16 @@ func (h *Host) accepts(from *Host, path *fwd.Path) bool {
 	if r := h.table.Routes[from.ID]; path == nil || path.Peer != from.ID || r == nil || r.Held {
 		return false
 	}
+	if !handshakePasses(from, h) {
+		return false
+	}
 	h.sessions[from] = now
 	return true
 }
 
 // reaches reports whether there is a session for what is sent to another host, or one begins: without, nothing but
-// handshakes is on the wire. A handshake takes no time here, and fails while the other one would not answer it.
+// handshakes is on the wire. A handshake takes no time here, and fails while the other one would not answer it, or no path
+// carries it.
 func (h *Host) reaches(to *Host) bool {
 	if h.inSession(to) {
 		return true
@@ -34,7 +38,7 @@ func (h *Host) reaches(to *Host) bool {
 	if to.Core == nil || !to.partners[h] {
 		return false
 	}
-	if r := to.table.Routes[h.ID]; r == nil || r.Held {
+	if r := to.table.Routes[h.ID]; r == nil || r.Held || !handshakePasses(h, to) {
 		return false
 	}
 	h.sessions[to] = session{mine: h.epoch, theirs: to.epoch}

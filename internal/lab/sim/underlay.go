@@ -6,6 +6,7 @@ import (
 
 	"overlayd/internal/lab/wan"
 	"overlayd/internal/wire"
+	"overlayd/tunnel/fwd"
 )
 
 // Underlay carries datagrams through the model that the emulator of real runs uses: with queues in front of each site and
@@ -116,17 +117,12 @@ func (d datagram) payload() int {
 
 // header is what a link sees of a datagram.
 func (d datagram) header() wan.Header {
-	h := wan.Header{Size: ipv4Header + udpHeader + d.payload(), Content: wan.OtherUDP}
-	if d.to.Addr().Is6() {
-		h.Size, h.IPv6 = h.Size+ipv6Header-ipv4Header, true
-	}
+	content := wan.OtherUDP
 	switch {
-	case d.label != 0:
-		h.Size, h.Content = h.Size+wire.LabelHeaderLen, wan.Labeled
 	case d.data != nil:
-		h.Content = wan.Transport
+		content = wan.Transport
 	case wire.Classify(d.control) == wire.ClassControl:
-		h.Content = wan.Control
+		content = wan.Control
 	}
-	return h
+	return onWire(wan.Header{Size: d.payload(), Content: content}, fwd.Hop{Addr: d.to, Label: wire.Label(d.label)})
 }

@@ -136,6 +136,12 @@ func (n *Network[P]) SetPorts(now Instant, s Site, up, down Port) {
 	n.sites[s].up.Port, n.sites[s].down.Port = up, down
 }
 
+// Passes reports whether a link lets such a packet through, chance and queues aside.
+func (n *Network[P]) Passes(from, to Site, h Header) bool {
+	d := n.links[[2]Site{from, to}]
+	return d != nil && !d.stops(h)
+}
+
 // UnderWay is how many packets are inside the network.
 func (n *Network[P]) UnderWay() int { return n.queue.Len() + len(n.ended) - n.first }
 
@@ -227,6 +233,11 @@ func (n *Network[P]) cross(p packet[P], at Instant) {
 	}
 	d.last = max(arrival, d.last)
 	n.queue.Push(arrival, appointment[P]{stageDownlink, p})
+}
+
+// stops reports whether a link lets nothing of a packet through, whatever the dice say.
+func (l Link) stops(h Header) bool {
+	return l.Cut || l.Drop[h.family()].drops(h) || l.MTU > 0 && h.Size > l.MTU
 }
 
 // descend takes a packet that has reached its destination's downlink at the given time through that.
