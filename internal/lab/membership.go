@@ -60,6 +60,8 @@ func (t *trial) actOnMembers(ctx context.Context, timed scenario.Timed) error {
 				t.setSplit(split, false)
 			}
 		}
+	default:
+		return fmt.Errorf("the lab does not know %T", a)
 	}
 	return nil
 }

@@ -21,6 +21,10 @@ func Follows(s *scenario.Scenario, name string) bool {
 	}
 	for _, x := range s.Expect {
 		switch c := x.Check.(type) {
+		case scenario.Blamed:
+			if slices.Contains(s.Nodes(c.Among), name) {
+				return true
+			}
 		case scenario.Path:
 			asked = append(asked, c.Of)
 		case scenario.Switches:

@@ -66,8 +66,18 @@ func (h *History) Begin(start time.Time) {
 				totals[i].at -= shift
 			}
 		}
+		for i := range p.blamed {
+			p.blamed[i].at -= shift
+		}
 	}
 	h.epoch, h.began = start, true
+}
+
+// Epoch is the start.
+func (h *History) Epoch() time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.epoch
 }
 
 // Choice is a selection and whose it is.
@@ -115,7 +125,7 @@ func (p *pairHistory) add(peer control.PeerPaths, since, at time.Duration) (Sele
 	}
 	p.switches = advance(p.switches, now.At, step)
 	p.deaths = advance(p.deaths, at, p.newlyDead(peer.Candidates))
-	p.quarantine.add(peer.Candidates, at)
+	p.addQuarantines(peer.Candidates, at)
 	if last >= 0 && p.selections[last].None == now.None && slices.Equal(p.selections[last].Via, now.Via) {
 		return Selection{}, false
 	}

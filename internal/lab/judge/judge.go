@@ -22,6 +22,7 @@ type Evidence struct {
 	Line      scenario.Timeline
 	Series    map[scenario.Pair]meter.Series // of every direction with traffic
 	History   *History
+	Strangers *Strangers          // nil: nobody has counted
 	Transfers map[string]Transfer // by the name of the event
 	Findings  map[string]Measured // of what was watched for while it went on, by the name of the expectation
 	LeftOut   map[string]string   // expectations that this kind of run cannot tell anything about, and why
@@ -121,6 +122,12 @@ func (j judgement) outcome(x scenario.Expectation) Outcome {
 		return j.worst(c.Of, "paths in quarantine", Count, c.AtMost, func(d scenario.Pair) Measured {
 			return Measured{Value: float64(j.History.quarantinesIn(d, j.from, j.to)), Note: j.History.blamed(d)}
 		})
+	case scenario.Arrived:
+		return j.worst(c.Flow, "packets that arrive", Count, c.AtMost, j.arrived)
+	case scenario.Unanswered:
+		return j.unanswered(c)
+	case scenario.Blamed:
+		return j.blamed(c)
 	case scenario.Goodput:
 		return j.goodput(c)
 	case scenario.Capture, scenario.Converged, scenario.Revoked, scenario.Members, scenario.Connected, scenario.IdleTraffic:
@@ -164,6 +171,11 @@ func (j judgement) loss(d scenario.Pair) Measured {
 func (j judgement) lost(d scenario.Pair) Measured {
 	sent, lost := j.Series[d].Loss(j.from, j.to)
 	return Measured{float64(lost), sent == 0, fmt.Sprintf("%v: of %d", d, sent)}
+}
+
+func (j judgement) arrived(d scenario.Pair) Measured {
+	sent, lost := j.Series[d].Loss(j.from, j.to)
+	return Measured{float64(sent - lost), sent == 0, fmt.Sprintf("%v: of %d", d, sent)}
 }
 
 func (j judgement) first(d scenario.Pair) Measured {

@@ -94,6 +94,7 @@ func eventForms() map[string]form {
 		"show": {fields{"show": words(&show.Sites)}, nil, func() any { return show }},
 	}
 	maps.Copy(forms, membershipEvents())
+	maps.Copy(forms, faultEvents())
 	return forms
 }
 
@@ -212,6 +213,7 @@ func checkForms() map[string]form {
 		}, []string{"during", "text"}, func() any { return capture }},
 	}
 	maps.Copy(forms, membershipChecks())
+	maps.Copy(forms, faultChecks())
 	return forms
 }
 

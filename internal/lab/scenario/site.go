@@ -117,3 +117,18 @@ func (s Site) Addresses() []netip.Addr {
 	}
 	return all
 }
+
+// Moved is the site with the next addresses of its uplink.
+func (s Site) Moved() Site {
+	if s.Address.IsValid() {
+		a := s.Address.As4()
+		a[2]++
+		s.Address = netip.AddrFrom4(a)
+	}
+	if s.Address6.IsValid() {
+		a := s.Address6.As16()
+		a[5]++
+		s.Address6 = netip.AddrFrom16(a)
+	}
+	return s
+}

@@ -164,7 +164,9 @@ func (v *validator) checkEvent(e Event) {
 			v.site(e.Line, name)
 		}
 	default:
-		v.checkMembershipEvent(e)
+		if !v.checkFault(e) {
+			v.checkMembershipEvent(e)
+		}
 	}
 }
 
@@ -213,7 +215,9 @@ func (v *validator) checkExpectation(x Expectation) {
 			v.fail(x.Line, "the event %s does not carry the text: give it text: true", c.During)
 		}
 	default:
-		v.checkMembership(x)
+		if !v.checkFaultCheck(x) {
+			v.checkMembership(x)
+		}
 	}
 }
 

@@ -29,6 +29,9 @@ func (h *Host) passes(to *Host, message wan.Header) bool {
 	if h.net.underlay == nil {
 		return true // links without a filter
 	}
+	if h.table == nil {
+		return false
+	}
 	r := h.table.Routes[to.ID]
 	if r == nil || r.Held {
 		return false

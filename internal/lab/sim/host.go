@@ -42,6 +42,9 @@ type Host struct {
 	// use.
 	Dawdles time.Duration
 
+	// DiskFails makes the host keep nothing of what it saves.
+	DiskFails bool
+
 	// Delivered is called once for every data packet that arrives here.
 	Delivered func(from *Host, seq uint64, sent time.Time)
 	seen      map[*Host]map[uint64]bool
@@ -133,6 +136,9 @@ func (h *Host) Restart(lost time.Duration) {
 const savingsKept = 2
 
 func (h *Host) save(items [][]byte) {
+	if h.DiskFails {
+		return
+	}
 	if len(h.before) == savingsKept {
 		h.before = slices.Delete(h.before, 0, 1)
 	}

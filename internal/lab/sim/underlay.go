@@ -17,6 +17,10 @@ type Underlay struct {
 	sites   map[netip.Addr]wan.Site
 	sent    []uint64      // bytes, by site
 	armed   time.Duration // when the network is looked at next; negative: never
+
+	// Seen, if set, is called for every datagram of a host that leaves a site, or has reached it, with the address of the
+	// other end.
+	Seen func(s wan.Site, out bool, other netip.Addr)
 }
 
 // freight is what a packet carries.
@@ -72,6 +76,9 @@ func (u *Underlay) send(d datagram) {
 	}
 	h := d.header()
 	u.sent[from] += uint64(h.Size)
+	if u.Seen != nil {
+		u.Seen(from, true, d.to.Addr())
+	}
 	if to, known := u.sites[d.to.Addr()]; known {
 		u.network.Send(u.net.Now(), from, to, h, freight{datagram: d})
 		u.arm()
@@ -102,6 +109,9 @@ func (u *Underlay) deliver() {
 		case r.Data.bare != nil:
 			r.Data.bare()
 		default:
+			if u.Seen != nil {
+				u.Seen(r.To, false, r.Data.datagram.from.Addr())
+			}
 			u.net.arrive(r.Data.datagram)
 		}
 	}

@@ -43,6 +43,9 @@ func (t *trial) act(timed scenario.Timed) error {
 	case scenario.Show:
 		t.show(a.Sites)
 	default:
+		if done, err := t.actOnHosts(timed); done {
+			return err
+		}
 		return t.actOnMembers(timed)
 	}
 	return nil

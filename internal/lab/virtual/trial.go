@@ -38,6 +38,7 @@ type trial struct {
 	occasions map[string]time.Duration
 	inquiries []*inquiry
 	transfers map[string]judge.Transfer
+	strangers *judge.Strangers
 	omitted   omissions
 	faults    []string
 }
@@ -61,6 +62,7 @@ func newTrial(s *scenario.Scenario, seed uint64, journal *judge.Journal, verbose
 		scenario: s, line: line, seed: seed, verbose: verbose, journal: journal, net: sim.New(seed),
 		byName: make(map[string]*node), records: make(map[scenario.Pair]*meter.Record), underWay: make(map[flight]func()),
 		occasions: make(map[string]time.Duration), transfers: make(map[string]judge.Transfer), omitted: omit(s, line),
+		strangers: judge.NewStrangers(),
 	}
 	t.history = judge.NewHistory(t.clock())
 	t.founder = t.net.Found()
@@ -72,6 +74,7 @@ func newTrial(s *scenario.Scenario, seed uint64, journal *judge.Journal, verbose
 		addresses = append(addresses, spec.Addresses())
 	}
 	t.underlay = t.net.Over(addresses...)
+	t.underlay.Seen = t.see
 	for _, n := range t.nodes {
 		t.underlay.SetPorts(n.site, n.ports[0], n.ports[1])
 	}
@@ -95,7 +98,7 @@ func (t *trial) run(ctx context.Context) (judge.Result, error) {
 	}
 	e := judge.Evidence{
 		Scenario: t.scenario, Line: t.line, Series: make(map[scenario.Pair]meter.Series), History: t.history,
-		Transfers: t.transfers, Findings: make(map[string]judge.Measured), LeftOut: t.omitted.expectations,
+		Strangers: t.strangers, Transfers: t.transfers, Findings: make(map[string]judge.Measured), LeftOut: t.omitted.expectations,
 	}
 	for d, record := range t.records {
 		e.Series[d] = record.Series()

@@ -70,7 +70,7 @@ type Filter struct {
 	Contents Contents
 }
 
-// drops reports whether a packet does not get through.
-func (f Filter) drops(h Header) bool {
+// Drops reports whether a packet does not get through.
+func (f Filter) Drops(h Header) bool {
 	return f.Larger > 0 && h.Size > f.Larger || f.Contents.Has(h.Content)
 }

@@ -210,7 +210,7 @@ func (n *Network[P]) cross(p packet[P], at Instant) {
 	case d.Cut:
 		n.end(p, at, Cut)
 		return
-	case d.Drop[p.family()].drops(p.Header):
+	case d.Drop[p.family()].Drops(p.Header):
 		n.end(p, at, Filtered)
 		return
 	case d.MTU > 0 && p.Size > d.MTU && d.Mute:
@@ -237,7 +237,7 @@ func (n *Network[P]) cross(p packet[P], at Instant) {
 
 // stops reports whether a link lets nothing of a packet through, whatever the dice say.
 func (l Link) stops(h Header) bool {
-	return l.Cut || l.Drop[h.family()].drops(h) || l.MTU > 0 && h.Size > l.MTU
+	return l.Cut || l.Drop[h.family()].Drops(h) || l.MTU > 0 && h.Size > l.MTU
 }
 
 // descend takes a packet that has reached its destination's downlink at the given time through that.

@@ -1,0 +1,118 @@
+package judge
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"overlayd/internal/lab/scenario"
+)
+
+// Strangers notes what sites send to addresses that have not sent them anything yet: as long as nothing comes back,
+// nobody knows whose they are. It may be used from many goroutines.
+type Strangers struct {
+	mu   sync.Mutex // guards what follows
+	all  map[sending]*stranger
+	full bool
+}
+
+// sending is who sends where.
+type sending struct {
+	site string
+	to   netip.Addr
+}
+
+// stranger is what was sent to an address before it answered, and when.
+type stranger struct {
+	sent     []time.Time
+	answered bool
+}
+
+// maxStrangers and maxSendings bound what is kept.
+const (
+	maxStrangers = 10_000
+	maxSendings  = 100_000 // to one address
+)
+
+// NewStrangers knows nobody.
+func NewStrangers() *Strangers { return &Strangers{all: make(map[sending]*stranger)} }
+
+func (s *Strangers) of(site string, addr netip.Addr) *stranger {
+	key := sending{site, addr}
+	x := s.all[key]
+	if x == nil && len(s.all) < maxStrangers {
+		x = &stranger{}
+		s.all[key] = x
+	}
+	s.full = s.full || x == nil
+	return x
+}
+
+// Sent notes a packet of a site.
+func (s *Strangers) Sent(site string, to netip.Addr, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.of(site, to); x != nil && !x.answered && len(x.sent) < maxSendings {
+		x.sent = append(x.sent, at)
+	}
+}
+
+// Heard notes a packet that a site has received.
+func (s *Strangers) Heard(site string, from netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if x := s.of(site, from); x != nil {
+		x.answered = true
+	}
+}
+
+// Most is the largest number of packets that one of some sites sent to one stranger in any span of a window, and which.
+func (s *Strangers) Most(sites []string, from, to time.Time, span time.Duration) (most int, site string, at netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range sites {
+		for key, x := range s.all {
+			if key.site != name {
+				continue
+			}
+			n := busiest(x.sent, from, to, span)
+			if n > most || n == most && n > 0 && key.to.Less(at) {
+				most, site, at = n, name, key.to
+			}
+		}
+	}
+	return most, site, at
+}
+
+// busiest is the largest number of times in any span of a window.
+func busiest(times []time.Time, from, to time.Time, span time.Duration) (most int) {
+	first := 0
+	for i, t := range times {
+		if t.After(to) {
+			break
+		}
+		for times[first].Before(from) && first < i || t.Sub(times[first]) > span {
+			first++
+		}
+		if !t.Before(from) {
+			most = max(most, i-first+1)
+		}
+	}
+	return most
+}
+
+// unanswered judges what was sent to strangers.
+func (j judgement) unanswered(c scenario.Unanswered) Outcome {
+	o := upTo("packets to a stranger in 10 s", Count, c.AtMost)
+	if j.Strangers == nil {
+		o.Missing, o.Note = true, "nobody has counted"
+		return o
+	}
+	epoch := j.History.Epoch()
+	n, site, at := j.Strangers.Most(j.Scenario.Nodes(c.Of), epoch.Add(j.from), epoch.Add(j.to), scenario.UnansweredSpan)
+	o.Value = float64(n)
+	if n > 0 {
+		o.Note = site + " to " + at.String()
+	}
+	return o
+}

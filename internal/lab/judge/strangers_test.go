@@ -1,0 +1,57 @@
+package judge
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+func TestStrangersCountsWhatIsSentBeforeAnAnswer(t *testing.T) {
+	s := NewStrangers()
+	peer, nobody := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.9")
+	for i := range 20 {
+		s.Sent("belmont", peer, at(time.Duration(i)*time.Second))
+		if i == 4 {
+			s.Heard("belmont", peer)
+		}
+	}
+	for i := range 30 {
+		s.Sent("belmont", nobody, at(time.Duration(i)*time.Second))
+	}
+	s.Sent("boston", nobody, at(0))
+	n, site, addr := s.Most([]string{"belmont", "boston"}, at(0), at(time.Minute), 10*time.Second)
+	if n != 11 || site != "belmont" || addr != nobody {
+		t.Errorf("%d packets from %s to %v", n, site, addr)
+	}
+	if n, _, _ := s.Most([]string{"belmont"}, at(25*time.Second), at(time.Minute), 10*time.Second); n != 5 {
+		t.Errorf("%d packets in the window", n)
+	}
+	if n, _, addr := s.Most([]string{"belmont"}, at(0), at(4500*time.Millisecond), 10*time.Second); n != 5 || addr != peer && addr != nobody {
+		t.Errorf("%d packets to %v before the answer", n, addr)
+	}
+}
+
+func TestBlamedAreTheRelaysInQuarantineInAWindow(t *testing.T) {
+	var q quarantine
+	report := func(when time.Duration, relay string) {
+		r := sees(0, 1, "up", "cambridge", "worcester")
+		c := r.Peers[0].Candidates[:1]
+		c[0].Via = []string{"cambridge", "worcester"}
+		if relay != "" {
+			c[0].Quarantine = relay + " is in quarantine for another 1m0s: data is dropped"
+		}
+		q.addQuarantines(c, when)
+	}
+	report(time.Second, "")
+	report(2*time.Second, "worcester")
+	report(4*time.Second, "")
+	for _, c := range []struct {
+		from, to time.Duration
+		want     int
+	}{{0, 1900 * ms, 0}, {0, 3 * time.Second, 1}, {3 * time.Second, 3 * time.Second, 1}, {4 * time.Second, time.Minute, 0}} {
+		got := q.guilty(c.from, c.to)
+		if _, right := got["worcester"]; len(got) != c.want || c.want == 1 && !right {
+			t.Errorf("from %v to %v: %v", c.from, c.to, got)
+		}
+	}
+}

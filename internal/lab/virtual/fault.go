@@ -1,0 +1,104 @@
+package virtual
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"overlayd/internal/lab/scenario"
+	"overlayd/internal/lab/wan"
+)
+
+// actOnHosts does what an event says that breaks a host. It reports whether the event is one of those.
+func (t *trial) actOnHosts(timed scenario.Timed) (bool, error) {
+	switch a := timed.Action.(type) {
+	case scenario.Move:
+		t.move(a.Site)
+	case scenario.Clone:
+		return true, t.clone(a)
+	case scenario.Disk:
+		for _, name := range t.scenario.Nodes(a.Who) {
+			t.note("disk", fmt.Sprintf("of %s is %s", name, a.Is))
+			t.byName[name].host.DiskFails = a.Is != scenario.DiskWell
+		}
+	case scenario.Clock:
+		return true, t.setClocks(timed.Event, a)
+	case scenario.Hostile:
+		return true, t.turnHostile(a)
+	default:
+		return false, nil
+	}
+	return true, nil
+}
+
+// move gives a site the next addresses.
+func (t *trial) move(site string) {
+	n := t.byName[site]
+	n.spec = n.spec.Moved()
+	t.note("move", fmt.Sprintf("%s to %v", site, n.spec.Addresses()))
+	for _, to := range n.spec.Addresses() {
+		n.host.Move(to)
+	}
+}
+
+// clone starts a copy of a node.
+func (t *trial) clone(a scenario.Clone) error {
+	n, of := t.byName[a.On], t.byName[a.Of]
+	t.note("clone", fmt.Sprintf("of %s on %s", a.Of, a.On))
+	if of.host == nil {
+		return fmt.Errorf("%s has no state to copy", a.Of)
+	}
+	n.host = of.host.Clone(a.On, n.options())
+	n.host.Start()
+	return nil
+}
+
+// setClocks restarts nodes with their clocks set.
+func (t *trial) setClocks(event string, a scenario.Clock) error {
+	for _, name := range t.scenario.Nodes(a.Who) {
+		n := t.byName[name]
+		t.note("clock", fmt.Sprintf("of %s is set by %v, and it restarts", name, a.By))
+		if !n.running() {
+			n.host.SetClock(a.By)
+			continue
+		}
+		n.host.Kill()
+		n.host.SetClock(a.By)
+		t.blame(event, n.start())
+	}
+	return nil
+}
+
+// delayedData is how long a hostile relay holds up data.
+const delayedData = 150 * time.Millisecond
+
+// nowhere is an address that nobody has.
+var nowhere = netip.MustParseAddrPort("203.0.113.77:51871")
+
+// turnHostile makes a member hostile.
+func (t *trial) turnHostile(a scenario.Hostile) error {
+	n := t.byName[a.Node]
+	t.note("hostile", fmt.Sprintf("%s %s", a.Node, a.Does))
+	switch a.Does {
+	case scenario.DropsData:
+		n.host.Hostile = func() (bool, time.Duration) { return true, 0 }
+	case scenario.DelaysData:
+		n.host.Hostile = func() (bool, time.Duration) { return false, delayedData }
+	case scenario.Deflects:
+		victim := t.nodes[rand.New(rand.NewPCG(t.seed, uint64(n.site))).IntN(len(t.nodes))]
+		n.host.Kill()
+		n.host.Publish(nowhere, netip.AddrPortFrom(victim.spec.Addresses()[0], nowhere.Port()))
+		return n.start()
+	}
+	return nil
+}
+
+// see notes what strangers are sent.
+func (t *trial) see(s wan.Site, out bool, other netip.Addr) {
+	if name := t.nodes[s].spec.Name; out {
+		t.strangers.Sent(name, other, t.clock())
+	} else {
+		t.strangers.Heard(name, other)
+	}
+}
