@@ -49,7 +49,7 @@ func (t *trial) clone(a scenario.Clone) error {
 	if of.host == nil {
 		return fmt.Errorf("%s has no state to copy", a.Of)
 	}
-	n.host = of.host.Clone(a.On, n.options())
+	n.host = t.net.CloneAt(of.host, a.On, n.options())
 	n.host.Start()
 	return nil
 }
