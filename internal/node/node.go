@@ -2,13 +2,11 @@ package node
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -17,7 +15,6 @@ import (
 	"overlayd/config"
 	"overlayd/internal/journal"
 	"overlayd/internal/member"
-	"overlayd/internal/policy"
 	"overlayd/internal/state"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
@@ -61,48 +58,13 @@ type Node struct {
 	version  string
 }
 
-// membership is what the state directory says that this node is.
-type membership struct {
-	network     *member.Network
-	identity    member.Identity
-	certificate *member.Certificate
-	contact     Contact
-	root        ed25519.PrivateKey // nil on most nodes
-	items       [][]byte
-	rules       []policy.Rule
-	epoch       uint64
-}
-
-func load(dir *state.Dir, now time.Time) (m membership, err error) {
-	stored, err := dir.Network()
-	if err != nil {
-		return m, err
-	}
-	m.network, m.contact = stored.Network, Contact(stored.Contact)
-	if m.identity, err = dir.Identity(); err != nil {
-		return m, err
-	}
-	if m.certificate, err = m.network.VerifyCertificate(stored.Certificate, now); err != nil {
-		return m, fmt.Errorf("the certificate of this node is not valid (%w): check the clock, or remove the file %s and "+
-			"join again with a new token (overlayd join)", err, filepath.Join(dir.Path(), "network"))
-	}
-	if m.root, err = dir.RootKey(); err != nil && !errors.Is(err, state.ErrAbsent) {
-		return m, err
-	}
-	if m.items, err = dir.Items(); err != nil {
-		return m, err
-	}
-	if m.rules, err = dir.Rules(); err != nil {
-		return m, err
-	}
-	m.epoch, err = dir.NextEpoch(now)
-	return m, err
-}
-
 // Open makes everything that a node needs. Close it in the end, whether it ran or not.
 func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (*Node, error) {
 	now := time.Now()
 	m, err := load(dir, now)
+	for _, text := range dir.Notices() {
+		log.Warn(text)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"overlayd/internal/member"
 	"overlayd/internal/policy"
@@ -39,7 +40,7 @@ type networkContent struct {
 	Reached     string `cbor:"4,keyasint,omitempty"` // ADDRESS:PORT
 }
 
-// Identity reads the node's keys.
+// Identity reads the node's keys; ErrAbsent on a node that has none yet.
 func (d *Dir) Identity() (member.Identity, error) {
 	var c identityContent
 	if err := d.read(identityFile, &c); err != nil {
@@ -76,13 +77,13 @@ func (d *Dir) Network() (Membership, error) {
 	}
 	n, err := member.ParseNetwork(c.Settings)
 	if err != nil {
-		return Membership{}, d.damaged(networkFile, fmt.Errorf("%w: %w", ErrDamaged, err))
+		return Membership{}, d.unusable(networkFile, fmt.Errorf("%w: %w", ErrDamaged, err))
 	}
 	m := Membership{Network: n, Certificate: c.Certificate}
 	if c.Reached != "" {
 		copy(m.Contact.Node[:], c.Inviter)
 		if m.Contact.Endpoint, err = netip.ParseAddrPort(c.Reached); err != nil {
-			return Membership{}, d.damaged(networkFile, fmt.Errorf("%w: %w", ErrDamaged, err))
+			return Membership{}, d.unusable(networkFile, fmt.Errorf("%w: %w", ErrDamaged, err))
 		}
 	}
 	return m, nil
@@ -97,11 +98,28 @@ func (d *Dir) SaveNetwork(m Membership) error {
 	return d.write(networkFile, c)
 }
 
-// Items reads what is known of the members, in the form of member.Item.Stored; none if there is no such file.
+// Items reads what is known of the members, in the form of member.Item.Stored; none if there is no such file. It adds what
+// only the copy has: an older file that somebody put back must not forget who was revoked since.
 func (d *Dir) Items() ([][]byte, error) {
-	var items [][]byte
-	if err := d.read(recordsFile, &items); err != nil && !errors.Is(err, ErrAbsent) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var items, copied [][]byte
+	if err := d.readLocked(recordsFile, &items); errors.Is(err, ErrAbsent) {
+		return nil, nil
+	} else if err != nil {
 		return nil, err
+	}
+	if _, err := d.load(recordsFile, recordsFile.copyName(), &copied); err != nil {
+		return items, nil
+	}
+	known := make(map[string]bool, len(items))
+	for _, item := range items {
+		known[string(item)] = true
+	}
+	for _, item := range copied {
+		if !known[string(item)] {
+			items = append(items, item)
+		}
 	}
 	return items, nil
 }
@@ -119,7 +137,7 @@ func (d *Dir) Rules() ([]policy.Rule, error) {
 	}
 	rules, err := policy.Parse(content)
 	if err != nil {
-		return nil, d.damaged(policyFile, fmt.Errorf("%w: %w", ErrDamaged, err))
+		return nil, d.unusable(policyFile, fmt.Errorf("%w: %w", ErrDamaged, err))
 	}
 	return rules, nil
 }
@@ -136,10 +154,33 @@ func (d *Dir) SaveRules(rules []policy.Rule) error {
 // RemoveRootKey removes the network's root key.
 func (d *Dir) RemoveRootKey() error { return d.remove(rootFile) }
 
+// Pending is a join that did not complete: the token and the name that overlayd join was given.
+type Pending struct {
+	Token string `cbor:"1,keyasint"`
+	Name  string `cbor:"2,keyasint"`
+}
+
+// Pending reads the join that did not complete; ErrAbsent if there is none.
+func (d *Dir) Pending() (p Pending, err error) {
+	err = d.read(pendingFile, &p)
+	return p, err
+}
+
+// SavePending stores a join that has not completed yet.
+func (d *Dir) SavePending(p Pending) error { return d.write(pendingFile, p) }
+
+// RemovePending forgets it.
+func (d *Dir) RemovePending() error { return d.remove(pendingFile) }
+
+// ForgetNetwork removes what belongs to the network that this node is in, but for what SaveNetwork and SaveItems replace.
+func (d *Dir) ForgetNetwork() error {
+	return errors.Join(d.remove(rootFile), d.remove(policyFile))
+}
+
 // Forget removes all that makes this node a member, and its keys: it may join again as a new node. What it removes last is
 // the network, so that a Forget that broke off can be repeated.
 func (d *Dir) Forget() error {
-	for _, f := range []file{rootFile, policyFile, recordsFile, identityFile, networkFile} {
+	for _, f := range []file{pendingFile, rootFile, policyFile, recordsFile, identityFile, networkFile} {
 		if err := d.remove(f); err != nil {
 			return err
 		}
@@ -149,17 +190,53 @@ func (d *Dir) Forget() error {
 
 // Ran reports whether a node has ever run from this directory, in a network that it may have left since.
 func (d *Dir) Ran() bool {
-	_, err := os.Lstat(filepath.Join(d.path, epochFile.name))
-	return err == nil
+	for _, name := range []string{epochFile.name, epochFile.copyName()} {
+		if _, err := os.Lstat(d.pathOf(name)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
+// maxEpoch is far in the future: whatever is beyond it was not written by NextEpoch.
+const maxEpoch = 1 << 60
+
 // NextEpoch is the time now in microseconds since 1970, or, if the clock went back, more than ever before. It is even:
-// odd epochs are those that a run takes later (package seal). It is stored before it is returned.
+// odd epochs are those that a run takes later (package seal). It is stored before it is returned. Where it cannot be
+// stored it grows at least by the time since this machine was booted, so that no two starts since then have the same, and
+// a notice says what the node will forget.
 func (d *Dir) NextEpoch(now time.Time) (uint64, error) {
-	var last uint64
-	if err := d.read(epochFile, &last); err != nil && !errors.Is(err, ErrAbsent) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var last, kept uint64
+	if err := d.readLocked(epochFile, &last); err != nil && !errors.Is(err, ErrAbsent) {
 		return 0, err
 	}
-	epoch := (max(uint64(max(now.UnixMicro(), 1)), last+1) + 1) &^ 1
-	return epoch, d.write(epochFile, epoch)
+	if _, err := d.load(epochFile, epochFile.copyName(), &kept); err == nil {
+		last = max(last, kept)
+	}
+	if last > maxEpoch {
+		d.notice("the file %s is not usable (it says %d): %s", d.pathOf(epochFile.name), last, epochFile.help)
+		last = 0
+	}
+	clock := uint64(max(now.UnixMicro(), 1))
+	epoch := even(max(clock, last+1))
+	if err := d.replace(epochFile, epoch); err != nil {
+		d.notice("the state directory %s cannot be written (%v): this node runs from memory, and when it ends it forgets the "+
+			"members, revocations, certificate and rules that it learns from now on; make room, or mount it writable", d.path, err)
+		epoch = even(max(clock, last+1+uint64(sinceBoot().Microseconds())))
+	}
+	return epoch, nil
+}
+
+// even rounds an epoch up.
+func even(epoch uint64) uint64 { return (epoch + 1) &^ 1 }
+
+// sinceBoot is how long this machine runs, with the time that it was suspended.
+func sinceBoot() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
 }

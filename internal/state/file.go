@@ -2,44 +2,51 @@ package state
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
-	"github.com/google/renameio/v2"
 	"golang.org/x/crypto/blake2s"
 )
 
 // file is one kind of file in the directory.
 type file struct {
-	name  string
-	aside bool   // if damaged, it is moved aside, since it can be made again
-	help  string // what to do about a damaged one
+	name string
+	copy bool   // NAME.copy has the same content, and is written after the file
+	free bool   // if no good copy is left it is moved aside, and the node goes on without it
+	help string // what to do if no good copy is left, or what is lost
 }
 
-var (
-	identityFile = file{name: "identity", help: "restore it from a copy, or remove the whole directory and join " +
-		"the network again with a new token (overlayd join)"}
-	rootFile = file{name: "root", help: "restore it from a copy, or remove it to go on without the right to " +
-		"sign certificates"}
-	networkFile = file{name: "network", help: "restore it from a copy, or remove it and join the network again " +
-		"with a new token (overlayd join)"}
-	policyFile = file{name: "policy", help: "restore it from a copy, or remove it to go on without the rules that " +
-		"`overlayctl route` made"}
-	recordsFile = file{name: "records", aside: true, help: "the other members will be learned again"}
-	epochFile   = file{name: "epoch", aside: true, help: "the clock of this machine takes its place"}
+const newIdentity = "restore it from a backup, or give this node a new identity with overlayd reset and then overlayd join with a new token"
 
-	files = []file{identityFile, rootFile, networkFile, policyFile, recordsFile, epochFile}
+// help is only shown where the copy is damaged as well.
+var (
+	identityFile = file{name: "identity", copy: true, help: newIdentity}
+	// A copy of the root key would stay behind where a person removes the file to be rid of the key.
+	rootFile = file{name: "root", help: "restore it from a backup, or remove it to go on without the right to " +
+		"sign admins"}
+	networkFile = file{name: "network", copy: true, help: newIdentity}
+	policyFile  = file{name: "policy", copy: true, help: "restore it from a backup, or remove it and policy.copy to go on " +
+		"without the rules that `overlayctl route` made"}
+	recordsFile = file{name: "records", copy: true, free: true, help: "this node learns the members, and who was revoked, from the others"}
+	epochFile   = file{name: "epoch", copy: true, free: true, help: "the clock of this machine takes its place"}
+	pendingFile = file{name: "pending", free: true, help: "the join that did not complete is forgotten: run overlayd join again"}
+
+	files = []file{identityFile, rootFile, networkFile, policyFile, recordsFile, epochFile, pendingFile}
 )
 
 const (
 	maxFile     = 16 << 20 // bytes; MaxMembers records have about 5 MB
 	checksumLen = blake2s.Size
 )
+
+// copyName is the name of the copy beside the file.
+func (f file) copyName() string { return f.name + ".copy" }
+
+// damagedName reports whether a name is that of a damaged version of the file that was moved aside.
+func (f file) damagedName(name string) bool {
+	return strings.HasPrefix(name, f.name+damagedMark) || strings.HasPrefix(name, f.copyName()+damagedMark)
+}
 
 func (f file) header() []byte { return fmt.Appendf(nil, "overlayd state 1 %s\n", f.name) }
 
@@ -56,12 +63,15 @@ func (f file) pack(v any) ([]byte, error) {
 
 // unpack reads what pack wrote; whatever else it finds is ErrDamaged.
 func (f file) unpack(b []byte, v any) error {
+	if len(b) == 0 {
+		return fmt.Errorf("%w: empty", ErrDamaged)
+	}
 	if len(b) < checksumLen {
 		return fmt.Errorf("%w: too short", ErrDamaged)
 	}
 	b, sum := b[:len(b)-checksumLen], b[len(b)-checksumLen:]
 	if want := blake2s.Sum256(b); !bytes.Equal(want[:], sum) {
-		return fmt.Errorf("%w: checksum", ErrDamaged)
+		return fmt.Errorf("%w: wrong checksum", ErrDamaged)
 	}
 	body, ok := bytes.CutPrefix(b, f.header())
 	if !ok {
@@ -73,116 +83,16 @@ func (f file) unpack(b []byte, v any) error {
 	return nil
 }
 
-// read reads a file into v, and says, if it is damaged, what to do.
-func (d *Dir) read(f file, v any) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.readLocked(f, v)
-}
+// refusal is an error that only a person can put right; its sentence says how.
+type refusal struct{ error }
 
-func (d *Dir) readLocked(f file, v any) error {
-	path := filepath.Join(d.path, f.name)
-	b, err := readAll(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", path, ErrAbsent)
-	}
-	if err != nil {
-		return fmt.Errorf("read %s: %w", path, err)
-	}
-	if err := f.unpack(b, v); err != nil {
-		return d.damaged(f, err)
-	}
-	d.sound[f.name] = true
-	return nil
-}
+func (refusal) Is(target error) bool { return target == ErrUnusable }
+func (r refusal) Unwrap() error      { return r.error }
 
-// remove removes a file; it may be absent.
-func (d *Dir) remove(f file) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	path := filepath.Join(d.path, f.name)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove %s: %w", path, err)
-	}
-	delete(d.sound, f.name)
-	return nil
-}
+// Refuse makes an error one that only a person can put right: ErrUnusable. Its sentence says how.
+func Refuse(err error) error { return refusal{err} }
 
-func readAll(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	return io.ReadAll(io.LimitReader(f, maxFile))
-}
-
-// damaged moves a file that can be made again aside, and returns the sentence about the damage.
-func (d *Dir) damaged(f file, err error) error {
-	path := filepath.Join(d.path, f.name)
-	if !f.aside {
-		return fmt.Errorf("the file %s is not usable (%w): %s", path, err, f.help)
-	}
-	kept, moveErr := d.aside(f.name)
-	if moveErr != nil {
-		return fmt.Errorf("the file %s is not usable (%w), and stays where it is: %w", path, err, moveErr)
-	}
-	return fmt.Errorf("the file %s was not usable (%w) and is kept as %s: start again, %s", path, err, kept, f.help)
-}
-
-// write replaces a file as a whole. One that was not read before is looked at first: a damaged one stays.
-func (d *Dir) write(f file, v any) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if !d.sound[f.name] {
-		var ignored cbor.RawMessage
-		if err := d.readLocked(f, &ignored); err != nil && !errors.Is(err, ErrAbsent) {
-			return err
-		}
-	}
-	return d.replace(f, v)
-}
-
-// create writes a file that must not be there.
-func (d *Dir) create(f file, v any) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if _, err := os.Lstat(filepath.Join(d.path, f.name)); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%s: %w", filepath.Join(d.path, f.name), ErrExists)
-	}
-	return d.replace(f, v)
-}
-
-func (d *Dir) replace(f file, v any) error {
-	path := filepath.Join(d.path, f.name)
-	b, err := f.pack(v)
-	if err != nil {
-		return err
-	}
-	t, err := renameio.NewPendingFile(path, renameio.WithTempDir(d.path), renameio.WithStaticPermissions(0o600))
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer func() { _ = t.Cleanup() }()
-	if _, err := t.Write(b); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	if err := t.CloseAtomicallyReplace(); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	d.sound[f.name] = true
-	return d.syncDir()
-}
-
-// syncDir makes a rename last through a power failure.
-func (d *Dir) syncDir() error {
-	f, err := os.Open(d.path)
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", d.path, err)
-	}
-	defer func() { _ = f.Close() }()
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", d.path, err)
-	}
-	return nil
+// unusable is the refusal of a file of which no good copy is left.
+func (d *Dir) unusable(f file, err error) error {
+	return refusal{fmt.Errorf("the file %s is not usable (%w): %s", d.pathOf(f.name), err, f.help)}
 }

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"overlayd/internal/member"
+	"overlayd/internal/policy"
+	"overlayd/internal/state"
+)
+
+// membership is what the state directory says that this node is.
+type membership struct {
+	network     *member.Network
+	identity    member.Identity
+	certificate *member.Certificate
+	contact     Contact
+	root        ed25519.PrivateKey // nil on most nodes
+	items       [][]byte
+	rules       []policy.Rule
+	epoch       uint64
+}
+
+func load(dir *state.Dir, now time.Time) (m membership, err error) {
+	stored, err := dir.Network()
+	if err != nil {
+		return m, err
+	}
+	m.network, m.contact = stored.Network, Contact(stored.Contact)
+	if m.identity, err = dir.Identity(); errors.Is(err, state.ErrAbsent) {
+		return m, refusal(dir, "identity", "is missing, and without the keys in it this node is not a member of %s: restore it "+
+			"from a backup, or give this node a new identity with overlayd reset and then overlayd join with a new token", m.network.Name)
+	} else if err != nil {
+		return m, err
+	}
+	if m.certificate, err = m.network.VerifyCertificate(stored.Certificate, now); err != nil {
+		return m, fmt.Errorf("the certificate of this node is not valid (%w): check the clock, or run overlayd reset and "+
+			"then overlayd join with a new token", err)
+	}
+	if m.certificate.Node != m.identity.ID() {
+		return m, refusal(dir, "identity", "has the keys of another node than the certificate in the file network, which is for %s: "+
+			"restore both from one backup, or give this node a new identity with overlayd reset and then overlayd join", m.certificate.Name)
+	}
+	if m.root, err = dir.RootKey(); err != nil && !errors.Is(err, state.ErrAbsent) {
+		return m, err
+	}
+	if m.root != nil && member.NetworkID(m.root.Public().(ed25519.PublicKey)) != m.network.ID {
+		return m, refusal(dir, "root", "has the root key of another network than %s: move it to where it belongs, and restore "+
+			"the right one from a backup or with overlayctl root restore", m.network.Name)
+	}
+	if m.items, err = dir.Items(); err != nil {
+		return m, err
+	}
+	if m.rules, err = dir.Rules(); err != nil {
+		return m, err
+	}
+	m.epoch, err = dir.NextEpoch(now)
+	return m, err
+}
+
+// refusal is a sentence about a file of the state that only a person can put right.
+func refusal(dir *state.Dir, name, format string, args ...any) error {
+	return state.Refuse(fmt.Errorf("the file %s "+format, append([]any{filepath.Join(dir.Path(), name)}, args...)...))
+}
