@@ -31,17 +31,21 @@ const (
 	DefaultCopies    = "2M"
 )
 
+// TokenVariable may hold the token for overlayd join. It is no setting of the daemon, which ignores it.
+const TokenVariable = "OVERLAYD_TOKEN"
+
 // Config is the set-up of one daemon. It is a value: nobody changes it after Load.
 type Config struct {
-	File      string           `mapstructure:"-"`         // the file that was read; empty if there was none
-	State     string           `mapstructure:"state"`     // directory of keys, certificates and members
-	Socket    string           `mapstructure:"socket"`    // path of the control socket, at most 107 bytes
-	Listen    netip.AddrPort   `mapstructure:"listen"`    // [::] is every address of both families, port 0 any free one
-	Interface string           `mapstructure:"interface"` // name of the TUN device, 1 to 15 bytes
-	Name      string           `mapstructure:"name"`      // of this node where it makes a network; empty: the host's
-	MTU       int              `mapstructure:"mtu"`       // of the TUN device, bytes
-	Endpoints []netip.AddrPort `mapstructure:"endpoints"` // published besides those that are found, at most MaxEndpoints
-	Relay     RelayMode        `mapstructure:"relay"`     // whether other members' packets may pass through this node
+	File      string           `mapstructure:"-"`              // the file that was read; empty if there was none
+	State     string           `mapstructure:"state"`          // directory of keys, certificates and members
+	Socket    string           `mapstructure:"socket"`         // path of the control socket, at most 107 bytes
+	Listen    netip.AddrPort   `mapstructure:"listen"`         // [::] is every address of both families, port 0 any free one
+	Interface string           `mapstructure:"interface"`      // name of the TUN device, 1 to 15 bytes
+	Name      string           `mapstructure:"name"`           // of this node where it makes a network; empty: the host's
+	Create    CreateMode       `mapstructure:"create-network"` // where this node is in no network yet
+	MTU       int              `mapstructure:"mtu"`            // of the TUN device, bytes
+	Endpoints []netip.AddrPort `mapstructure:"endpoints"`      // published besides those that are found, at most MaxEndpoints
+	Relay     RelayMode        `mapstructure:"relay"`          // whether other members' packets may pass through this node
 
 	RelayCeiling uint64            `mapstructure:"relay-ceiling"` // of what passes through for others, bit/s; 0: none
 	Subnets      []netip.Prefix    `mapstructure:"subnets"`       // advertised, each as CheckSubnet wants it; at most MaxSubnets
@@ -97,6 +101,16 @@ const (
 	RelayAuto   RelayMode = "auto"   // within bounds, and less willingly under load
 	RelayNever  RelayMode = "never"  // refuse every circuit
 	RelayAlways RelayMode = "always" // publish no load, so that others choose this node freely
+)
+
+// CreateMode says whether a node that is in no network makes one of its own.
+type CreateMode string
+
+// The modes of creating a network.
+const (
+	CreateAuto   CreateMode = "auto"   // where a person starts it: not under a service manager
+	CreateAlways CreateMode = "always" // whenever there is none
+	CreateNever  CreateMode = "never"
 )
 
 // LogFormat is the form of a line of the log.

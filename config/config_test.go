@@ -54,7 +54,7 @@ func equal(t testing.TB, want, got Config) {
 func defaults() Config {
 	return Config{
 		State: "/var/lib/overlayd", Socket: "/run/overlayd/overlayd.sock", Listen: netip.MustParseAddrPort("[::]:51871"),
-		Interface: "overlay0", MTU: 1400, Relay: RelayAuto, Copies: 2_000_000, Log: Log{Level: slog.LevelInfo, Format: LogText},
+		Interface: "overlay0", Create: CreateAuto, MTU: 1400, Relay: RelayAuto, Copies: 2_000_000, Log: Log{Level: slog.LevelInfo, Format: LogText},
 		Probe: Probe{
 			Selected: 100 * time.Millisecond, Standby: 250 * time.Millisecond, Recent: time.Second, Idle: 25 * time.Second,
 		},
@@ -92,7 +92,7 @@ func TestFlagBeatsVariableBeatsFileBeatsDefault(t *testing.T) {
 func everySetting() (values map[string]string, want Config) {
 	values = map[string]string{
 		"state": "/s", "socket": "/r/o.sock", "listen": "192.0.2.1:7000", "interface": "ov_1", "name": "belmont",
-		"mtu": "1280", "endpoints": "203.0.113.7:51871,[2001:db8::7]:51871", "relay": "never",
+		"create-network": "never", "mtu": "1280", "endpoints": "203.0.113.7:51871,[2001:db8::7]:51871", "relay": "never",
 		"relay-ceiling": "2.5M", "subnets": "192.168.7.0/24,fd00:7::/64", "gateway": "192.168.7.1",
 		"labels":  "site=belmont,motto=a=b c",
 		"classes": "critical protocol=udp port=5060-5061 port=9,bulk peer=boston network=10.2.0.0/16 dscp=ef", "copies": "3M",
@@ -103,7 +103,7 @@ func everySetting() (values map[string]string, want Config) {
 	}
 	want = Config{
 		State: "/s", Socket: "/r/o.sock", Listen: netip.MustParseAddrPort("192.0.2.1:7000"), Interface: "ov_1",
-		Name: "belmont", MTU: 1280, Relay: RelayNever, Log: Log{Level: slog.LevelDebug, Format: LogJSON},
+		Name: "belmont", Create: CreateNever, MTU: 1280, Relay: RelayNever, Log: Log{Level: slog.LevelDebug, Format: LogJSON},
 		Endpoints: []netip.AddrPort{
 			netip.MustParseAddrPort("203.0.113.7:51871"), netip.MustParseAddrPort("[2001:db8::7]:51871"),
 		},

@@ -88,7 +88,7 @@ func ours(environ []string) map[string]string {
 }
 
 func (l *loader) checkEnv() error {
-	known := []string{envName(configFlag)}
+	known := []string{envName(configFlag), TokenVariable}
 	for _, s := range settings() {
 		known = append(known, s.env())
 	}

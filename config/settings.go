@@ -44,6 +44,10 @@ func settings() []setting {
 		},
 		{key: "interface", value: DefaultInterface, usage: "`name` of the TUN device"},
 		{key: "name", usage: "`name` of this node where up makes a network of one (default: that of the host)"},
+		{
+			key: "create-network", value: string(CreateAuto),
+			usage: "make a network of one where this node is in none: `auto|always|never`; auto does unless a service manager starts it",
+		},
 		{key: "mtu", value: fmt.Sprint(DefaultMTU), usage: "MTU of the TUN device in `bytes`"},
 		{
 			key: "endpoints", list: true,

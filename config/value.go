@@ -80,6 +80,8 @@ func decode(from, to reflect.Type, data any) (any, error) {
 			return nil, bad("", "%q is not a number", text)
 		}
 		return f, nil
+	case reflect.TypeFor[CreateMode]():
+		return oneOf(text, CreateAuto, CreateAlways, CreateNever)
 	case reflect.TypeFor[RelayMode]():
 		return oneOf(text, RelayAuto, RelayNever, RelayAlways)
 	case reflect.TypeFor[LogFormat]():

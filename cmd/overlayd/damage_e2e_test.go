@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
@@ -25,63 +26,96 @@ func damages(whole []byte) map[string][]byte {
 	}
 }
 
-// The daemon says which file is damaged and what to do. After that is done, it works.
-func TestDamagedStateIsKeptAndExplained(t *testing.T) {
+// A damaged file is restored from its copy, or done without: the daemon starts, is the same node, and says what it found.
+func TestOneDamagedFileChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	d := b.node("belmont", b.ns).start()
 	d.invite(loopback)
+	before := d.status()
+	d.stop()
+	for _, name := range []string{"identity", "network", "records", "epoch"} {
+		path := filepath.Join(d.state, name)
+		whole, err := os.ReadFile(path)
+		d.must(err)
+		for kind, bad := range damages(whole) {
+			d.must(os.WriteFile(path, bad, 0o600))
+			d.must(os.Remove(d.logFile()))
+			d.start()
+			s := d.status()
+			if s.ID != before.ID || s.Node != before.Node || s.NetworkID != before.NetworkID || len(d.invites()) != 1 {
+				t.Errorf("%s, %s: the node is %s %s of %s now", name, kind, s.Node, s.ID, s.Network)
+			}
+			d.stop()
+			kept := onlyMatch(t, path+".damaged-*")
+			if content, err := os.ReadFile(kept); err != nil || !bytes.Equal(content, bad) {
+				t.Errorf("%s, %s: not kept as it was: %v", name, kind, err)
+			}
+			if log := d.log(); !strings.Contains(log, path) || !strings.Contains(log, kept) {
+				t.Errorf("%s, %s: not said in the log:\n%s", name, kind, log)
+			}
+			d.must(os.Remove(kept))
+		}
+	}
+}
+
+// Where no good copy is left, the daemon says which file is damaged and what to do. After that is done, it works.
+func TestDamagedStateIsKeptAndExplained(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.node("belmont", b.ns).start()
 	d.stop()
 	for _, f := range []struct {
 		name   string
-		advice string
-		follow func(path string, whole []byte) // what a person does; nil: only to start again
+		advice []string
+		follow func(path string, whole []byte) // what a person does
 	}{
-		{"identity", "restore it from a copy", d.restore},
-		{"network", "restore it from a copy", d.restore},
-		{"root", "remove it to go on", func(path string, _ []byte) { d.must(os.Remove(path)) }},
-		{"records", "start again", nil},
-		{"epoch", "start again", nil},
+		{"identity", []string{"restore it from a backup", "overlayd reset", "overlayd join"}, d.restore},
+		{"network", []string{"restore it from a backup", "overlayd reset", "overlayd join"}, d.restore},
+		{"root", []string{"remove it to go on"}, func(path string, _ []byte) { d.must(os.Remove(path)) }},
 	} {
 		path := filepath.Join(d.state, f.name)
 		whole, err := os.ReadFile(path)
 		d.must(err)
 		for kind, bad := range damages(whole) {
 			d.must(os.WriteFile(path, bad, 0o600))
-			others := d.snapshot(d.state)
-			delete(others, f.name)
-			d.refused(d.run(d.command("overlayd", d.flags()...)), path, f.advice)
-			kept := path
-			if f.follow == nil {
-				kept = onlyMatch(t, path+".damaged-*")
+			if f.name != "root" {
+				d.must(os.WriteFile(path+".copy", bad, 0o600))
 			}
-			if content, err := os.ReadFile(kept); err != nil || !bytes.Equal(content, bad) {
-				t.Errorf("%s, %s: not kept as it was: %v", f.name, kind, err)
+			before := d.snapshot(d.state)
+			r := d.run(d.command("overlayd", d.flags()...))
+			d.refused(r, append(f.advice, path)...)
+			if r.status != cli.ExitConfig {
+				t.Errorf("%s, %s: exit status %d, with which systemd starts it again", f.name, kind, r.status)
 			}
 			if f.name == "network" { // what makes a network must not take it for an absent one
-				d.refused(d.overlayd("init", "--name", "belmont", "--state", d.state), path, f.advice)
+				d.refused(d.overlayd("init", "--name", "belmont", "--state", d.state), append(f.advice, path)...)
 			}
-			for name, content := range others {
-				if d.snapshot(d.state)[name] != content {
-					t.Errorf("%s, %s: the file %s was changed", f.name, kind, name)
-				}
-			}
-			if f.follow != nil {
-				f.follow(path, whole)
-			} else {
-				d.must(os.Remove(kept))
-			}
+			d.unchanged(d.state, before)
+			f.follow(path, whole)
 			d.start()
 			if s := d.status(); s.Node != "belmont" || len(s.Members) != 1 {
 				t.Errorf("%s, %s: after the advice was followed the daemon is %+v", f.name, kind, s)
 			}
 			d.stop()
 			d.must(os.WriteFile(path, whole, 0o600))
+			for _, kept := range matches(t, path+"*.damaged-*") {
+				d.must(os.Remove(kept))
+			}
 		}
 	}
 }
 
 func (b *bench) restore(path string, whole []byte) { b.must(os.WriteFile(path, whole, 0o600)) }
+
+func matches(t *testing.T, pattern string) []string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
 
 func onlyMatch(t *testing.T, pattern string) string {
 	t.Helper()
@@ -112,22 +146,16 @@ func TestDamagedMemberJoinsAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	inviter := b.node("belmont", b.ns).start()
-	for file, again := range map[string]string{
-		"identity": "boston-2", // the old name belongs to the keys that are lost
-		"network":  "cambridge",
-	} {
-		first := map[string]string{"identity": "boston", "network": "cambridge"}[file]
-		d := b.node(first, b.namespace())
-		b.works(b.overlayd("join", inviter.invite(loopback), "--name", first, "--state", d.state))
-		b.must(os.WriteFile(filepath.Join(d.state, file), []byte("overlayd"), 0o600))
-		r := b.run(b.command("overlayd", d.flags()...))
-		b.refused(r, filepath.Join(d.state, file), "overlayd join")
-		if strings.Contains(r.stderr, "remove the whole directory") {
-			b.must(os.RemoveAll(d.state))
-		} else {
-			b.must(os.Remove(filepath.Join(d.state, file)))
+	for file, node := range map[string]string{"identity": "boston", "network": "cambridge"} {
+		d := b.node(node, b.namespace())
+		b.works(b.overlayd("join", inviter.invite(loopback), "--name", node, "--state", d.state))
+		for _, name := range []string{file, file + ".copy"} {
+			b.must(os.WriteFile(filepath.Join(d.state, name), []byte("overlayd"), 0o600))
 		}
-		b.works(b.overlayd("join", inviter.invite(loopback), "--name", again, "--state", d.state))
+		b.refused(b.run(b.command("overlayd", d.flags()...)), filepath.Join(d.state, file), "overlayd reset", "overlayd join")
+		b.works(b.overlayd("reset", "--yes", "--state", d.state))
+		// the old name belongs to the keys that are lost
+		b.works(b.overlayd("join", inviter.invite(loopback), "--name", node+"-2", "--state", d.state))
 		d.start().stop()
 	}
 }
@@ -160,7 +188,7 @@ func TestCtlRefusesInOneSentence(t *testing.T) {
 	boston.start()
 	b.refused(boston.ctl("invite", "--endpoint", loopback), "no admin", "overlayctl members")
 	b.refused(d.ctl("ping", "boston", "--via", "atlantis"), "atlantis")
-	if r := d.ctl("ping", "boston", "--count", "1"); r.status != 1 || !strings.Contains(r.stdout, "no path") {
+	if r := d.ctl("ping", "boston", "--count", "1"); r.status != cli.ExitNoPath || !strings.Contains(r.stdout, "no path") {
 		t.Errorf("ping to a peer that cannot be reached: %v", r)
 	}
 	if _, err := d.client.Paths(t.Context(), control.PathsQuery{}); err != nil {

@@ -179,7 +179,7 @@ func (b *bench) refused(r result, words ...string) {
 	}
 	last := lines[len(lines)-1]
 	switch {
-	case r.status != 1 && r.status != 2:
+	case r.status <= 0 || r.status == 2: // killed, or ended by the Go runtime
 		b.Errorf("not refused, or killed: %v", r)
 	case r.stdout != "":
 		b.Errorf("it prints an error on standard output: %v", r)
@@ -375,9 +375,9 @@ func (b *bench) snapshot(dir string) map[string]string {
 	b.must(err)
 	for _, e := range entries {
 		if e.IsDir() {
-			continue // the journal: it grows by itself
+			continue // the journal, which grows by itself, or a backup
 		}
-		if e.Name() == "lock" || e.Name() == "epoch" {
+		if e.Name() == "lock" || strings.HasPrefix(e.Name(), "epoch") {
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(dir, e.Name()))

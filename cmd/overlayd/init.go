@@ -10,6 +10,7 @@ import (
 	"overlayd/internal/cli"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
+	"overlayd/tunnel/osnet"
 )
 
 // defaultNetwork is the name of a network whose founder gave none.
@@ -31,7 +32,16 @@ func newInit() *cobra.Command {
 				return err
 			}
 			defer func() { _ = dir.Close() }()
+			if err := noNetwork(dir); err != nil {
+				return err
+			}
+			if attached, err := osnet.Attached(""); err == nil {
+				if err := outside(f.prefix, attached); err != nil {
+					return err
+				}
+			}
 			cert, err := found(dir, f, time.Now())
+			printNotices(dir, cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
@@ -40,9 +50,9 @@ func newInit() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "name of this node, a DNS label")
-	cmd.Flags().StringVar(&network, "network", defaultNetwork, "name of the network")
-	cmd.Flags().StringVar(&prefix, "prefix", member.DefaultPrefix, "IPv4 addresses of the network")
+	cmd.Flags().StringVar(&name, "name", "", "`name` of this node, a DNS label")
+	cmd.Flags().StringVar(&network, "network", defaultNetwork, "`name` of the network")
+	cmd.Flags().StringVar(&prefix, "prefix", member.DefaultPrefix, "`CIDR`: the IPv4 addresses of the network")
 	addStateFlag(cmd.Flags(), &path)
 	return cmd
 }

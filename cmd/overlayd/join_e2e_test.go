@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	mathrand "math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -120,16 +121,24 @@ func TestJoinFindsNoSuchHost(t *testing.T) {
 	b.refusesToJoin("boston", inviter.invite("no-such-host.invalid:51871"), "no-such-host.invalid:51871", "DNS")
 }
 
-func TestANetworkIsNotReplaced(t *testing.T) {
+func TestOnlyJoinReplacesANetworkOfOne(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	inviter := b.node("belmont", b.ns).start()
 	boston := b.path("boston")
-	b.works(b.overlayd("init", "--name", "boston", "--network", "mine", "--state", boston))
+	b.works(b.overlayd("init", "--name", "boston", "--network", "mine", "--prefix", "10.72.0.0/16", "--state", boston))
 	before := b.snapshot(boston)
 	b.refused(b.overlayd("init", "--name", "boston", "--state", boston), "mine", "already", "overlayd up", "--state")
+	b.unchanged(boston, before)
+	b.works(b.overlayd("join", inviter.invite(loopback), "--name", "boston", "--state", boston))
+	kept, err := filepath.Glob(boston + "/backup-*/network")
+	b.must(err)
+	if content, err := os.ReadFile(strings.Join(kept, " ")); err != nil || string(content) != before["network"] {
+		t.Errorf("the backup is not what was there: %v, %v", kept, err)
+	}
+	before = b.snapshot(boston)
 	b.refused(b.overlayd("join", inviter.invite(loopback), "--name", "boston", "--state", boston),
-		"mine", "already", "overlayd up", "--state")
+		"already", "overlayd up", "overlayctl leave", "--replace", "--state")
 	b.unchanged(boston, before)
 	b.refused(b.overlayd("init", "--name", "x", "--state", inviter.state), inviter.state, "in use", "--state")
 

@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,28 +12,36 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"overlayd/config"
 	"overlayd/internal/cli"
+	"overlayd/internal/state"
 )
 
 func main() {
+	// A log that nobody reads any more must not end the daemon: writing to it fails, and that is all.
+	signal.Ignore(syscall.SIGPIPE)
+	// Until the end of main: a second signal must not cut short what the first one began.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	status := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(status)
 }
 
-// run is the whole command: it returns the exit status, 0, 1 if it failed or 2 if it was called wrongly. An error is
-// one sentence on stderr.
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// run is the whole command: it returns the exit status, one of package cli. An error is one sentence on stderr.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot()
 	root.SetArgs(args)
+	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		return 0
+		return cli.ExitOK
 	}
 	_, _ = fmt.Fprintf(stderr, "overlayd: %v\n", err)
+	if errors.Is(err, config.ErrInvalid) || errors.Is(err, state.ErrUnusable) {
+		return cli.ExitConfig
+	}
 	return cli.Status(err)
 }
 
@@ -45,7 +54,7 @@ func newRoot() *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return cli.Usagef("there is no command %q: overlayd --help lists them", args[0])
+				return cli.Usagef("unknown command %q: see overlayd --help", args[0])
 			}
 			return cmd.Help()
 		},
@@ -54,7 +63,7 @@ func newRoot() *cobra.Command {
 		return cli.Usagef("%w: %s --help lists the flags", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newInit(), newJoin(), newUp())
+	root.AddCommand(newInit(), newJoin(), newUp(), newReset())
 	return root
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/join"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
@@ -25,7 +25,7 @@ import (
 func call(t *testing.T, args ...string) (int, string, string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := run(t.Context(), args, &stdout, &stderr)
+	status := run(t.Context(), args, strings.NewReader(""), &stdout, &stderr)
 	return status, stdout.String(), stderr.String()
 }
 
@@ -202,7 +202,7 @@ func TestInterruptedJoinWorksTheSecondTime(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var stderr bytes.Buffer
-	if status := run(ctx, []string{"join", token, "--name", "boston", "--state", path}, &stderr, &stderr); status != 1 {
+	if status := run(ctx, []string{"join", token, "--name", "boston", "--state", path}, &stderr, &stderr, &stderr); status != 1 {
 		t.Fatalf("status %d, %s", status, &stderr)
 	}
 	if status, _, stderr := call(t, "join", token, "--name", "boston", "--state", path); status != 0 {
@@ -214,15 +214,15 @@ func TestWrongCallsAreRefusedInOneSentence(t *testing.T) {
 	dir := t.TempDir()
 	h := newHost(t, 0)
 	token := h.token(t)
-	refused(t, 2, "--name", "init", "--state", dir)
-	refused(t, 2, "--name", "init", "--name", "Bad Name", "--state", dir)
-	refused(t, 2, "--prefix", "init", "--name", "a", "--prefix", "banana", "--state", dir)
-	refused(t, 2, "--prefix", "init", "--name", "a", "--prefix", "10.0.0.0/31", "--state", dir)
-	refused(t, 2, "no argument", "init", "a")
-	refused(t, 2, "--wrong", "up", "--wrong")
-	refused(t, 2, "no command", "frobnicate")
-	refused(t, 2, "one token", "join", "--name", "a")
-	refused(t, 2, "--name", "join", token)
+	refused(t, cli.ExitUsage, "--name", "init", "--state", dir)
+	refused(t, cli.ExitUsage, "--name", "init", "--name", "Bad Name", "--state", dir)
+	refused(t, cli.ExitUsage, "--prefix", "init", "--name", "a", "--prefix", "banana", "--state", dir)
+	refused(t, cli.ExitUsage, "--prefix", "init", "--name", "a", "--prefix", "10.0.0.0/31", "--state", dir)
+	refused(t, cli.ExitUsage, "no argument", "init", "a")
+	refused(t, cli.ExitUsage, "--wrong", "up", "--wrong")
+	refused(t, cli.ExitUsage, "unknown command", "frobnicate")
+	refused(t, cli.ExitUsage, "one token", "join", "--name", "a")
+	refused(t, cli.ExitUsage, "--name", "join", token)
 	refused(t, 1, "incomplete", "join", token[:len(token)-5], "--name", "a", "--state", dir)
 	refused(t, 1, "altered", "join", token[:len(token)-1]+"!", "--name", "a", "--state", dir)
 	refused(t, 1, "state directory", "init", "--name", "a", "--state", "/dev/null/x")
@@ -239,35 +239,6 @@ func TestSecondDaemonOnOneStateIsRefused(t *testing.T) {
 	}
 	defer func() { _ = dir.Close() }()
 	refused(t, 1, "in use", "init", "--name", "a", "--state", path)
-}
-
-func TestUpMakesANetworkOfOne(t *testing.T) {
-	dir, err := state.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = dir.Close() }()
-	var log bytes.Buffer
-	broken := errors.New("no root")
-	cannot := func(netip.Prefix) error { return broken }
-	if err := ensureNetwork(dir, "belmont", cannot, testLogger(&log)); !errors.Is(err, broken) {
-		t.Fatalf("got %v, want %v", err, broken)
-	}
-	if entries, err := os.ReadDir(dir.Path()); err != nil || len(entries) != 1 {
-		t.Errorf("besides the lock there is %v, %v", entries, err)
-	}
-	can := func(netip.Prefix) error { return nil }
-	for range 2 { // the second time it is there
-		if err := ensureNetwork(dir, "belmont", can, testLogger(&log)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !strings.Contains(log.String(), "overlayctl invite") {
-		t.Errorf("log: %s", &log)
-	}
-	if m, err := dir.Network(); err != nil || m.Network.Name != defaultNetwork {
-		t.Error(err)
-	}
 }
 
 func testLogger(w *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"overlayd/internal/cli"
 )
 
 // The root key moves from one node to another in a file, and does nothing while it is only there.
@@ -103,8 +105,9 @@ func TestTheRootKeyMovesInAFile(t *testing.T) {
 	}
 }
 
-// Who is in the group of the socket may do everything but what the root key needs to be taken out for.
-func TestTheSocketsGroupDoesNotGetTheRootKey(t *testing.T) {
+// Who is in the group of the socket may look and use, and changes neither the membership nor anybody's rights: not even on
+// the node that holds the root key.
+func TestTheSocketsGroupDoesNotChangeTheMembership(t *testing.T) {
 	t.Parallel()
 	r := newRegion(t)
 	belmont := r.network("belmont")[0]
@@ -122,14 +125,30 @@ func TestTheSocketsGroupDoesNotGetTheRootKey(t *testing.T) {
 	belmont.does("root", "export", sealed, "--passphrase-file", words)
 	r.must(os.Chmod(sealed, 0o644))
 	r.works(as("members"))
-	r.works(as("invite", "--endpoint", belmont.endpoint()))
+	r.works(as("status"))
+	r.works(as("invite", "list"))
+	r.works(as("route", "hops", "2"))
 	for _, args := range [][]string{
+		{"invite", "--endpoint", belmont.endpoint()},
+		{"invite", "cancel", "ab"},
+		{"revoke", "belmont"},
+		{"reinstate", "belmont"},
+		{"admin", "grant", "belmont"},
+		{"admin", "withdraw", "belmont"},
+		{"subnet", "grant", "belmont", "192.168.7.0/24"},
+		{"leave", "--force"},
 		{"root", "export", file, "--passphrase-file", words},
 		{"root", "restore", sealed, "--passphrase-file", words},
 		{"root", "forget", "--force"},
 	} {
-		r.refused(as(args...), "root", "sudo")
+		got := as(args...)
+		r.refused(got, "root", "sudo")
+		if got.status != cli.ExitPermission {
+			t.Errorf("%v: exit status %d", args, got.status)
+		}
 	}
+	r.works(as("down"))
+	belmont.start()
 	if !belmont.status().Root || exists(file) {
 		t.Error("the root key is gone")
 	}

@@ -17,6 +17,7 @@ import (
 	"overlayd/internal/control"
 	"overlayd/internal/member"
 	"overlayd/internal/state"
+	"overlayd/tunnel/osnet"
 )
 
 func newUp() *cobra.Command {
@@ -25,23 +26,32 @@ func newUp() *cobra.Command {
 		Short: "Run this node in the foreground",
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := config.Load(cmd.Flags(), os.Environ())
+			hangups := catchHangups()
+			load := func() (config.Config, error) { return config.Load(cmd.Flags(), os.Environ()) }
+			cfg, err := load()
 			if err != nil {
 				return err
 			}
-			return up(cmd.Context(), cfg, logger(cfg.Log, cmd.ErrOrStderr()))
+			log, level := logger(cfg.Log, cmd.ErrOrStderr())
+			ctx, stop := context.WithCancel(cmd.Context())
+			defer stop()
+			go hangups.serve(ctx, stop, reloader(cfg, load, level, log))
+			return up(ctx, cfg, log)
 		},
 	}
 	config.Flags(cmd.Flags())
 	return cmd
 }
 
-func logger(c config.Log, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.Level}
+// logger logs to w; its level can be changed.
+func logger(c config.Log, w io.Writer) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	level.Set(c.Level)
+	options := &slog.HandlerOptions{Level: level}
 	if c.Format == config.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, options))
+		return slog.New(slog.NewJSONHandler(w, options)), level
 	}
-	return slog.New(slog.NewTextHandler(w, options))
+	return slog.New(slog.NewTextHandler(w, options)), level
 }
 
 // up runs a node until ctx ends, in a network of its own if it has none yet.
@@ -57,24 +67,81 @@ func up(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	canRun := func(prefix netip.Prefix) error { return rehearse(cfg, prefix) }
-	if err := ensureNetwork(dir, cfg.Name, canRun, log); err != nil {
+	attached, err := osnet.Attached(cfg.Interface)
+	if err != nil {
+		log.Warn("cannot list the networks that this host is attached to", "err", err)
+	}
+	e := entry{
+		dir: dir, name: cfg.Name, create: mayCreate(cfg.Create), attached: attached, log: log,
+		canRun: func(prefix netip.Prefix) error { return rehearse(cfg, prefix) },
+	}
+	err = e.ensureNetwork(ctx)
+	logNotices(dir, log)
+	if err != nil {
 		return err
 	}
 	return runNode(ctx, cfg, dir, listener, log)
 }
 
-// ensureNetwork makes a network of one if there is none, and if this machine can run it: who has to put something right
-// first may then still join another network instead. Who has left a network is not to find itself in a new one, such as
-// after the next boot.
-func ensureNetwork(dir *state.Dir, name string, canRun func(netip.Prefix) error, log *slog.Logger) error {
-	if _, err := dir.Network(); !errors.Is(err, state.ErrAbsent) {
+// mayCreate reports whether up may make a network of its own. Under a service manager nobody looks: there, a join that is
+// still to come, or a file system that is not mounted, must not end in a network of one.
+func mayCreate(mode config.CreateMode) bool {
+	switch mode {
+	case config.CreateAlways:
+		return true
+	case config.CreateNever:
+		return false
+	}
+	_, notified := os.LookupEnv("NOTIFY_SOCKET")
+	_, invoked := os.LookupEnv("INVOCATION_ID") // of systemd
+	managed := notified || invoked || os.Getpid() == 1
+	return !managed || isTerminal(os.Stdin)
+}
+
+// entry is how a node gets into a network before it runs.
+type entry struct {
+	dir      *state.Dir
+	name     string // of the node, if it makes a network; empty: that of the host
+	create   bool   // it may make one
+	attached []member.Attached
+	canRun   func(netip.Prefix) error
+	log      *slog.Logger
+}
+
+// ensureNetwork completes a join that has not completed, or makes a network of one if there is none, and if this machine
+// can run it: who has to put something right first may then still join another network instead. Who has left a network is
+// not to find itself in a new one, such as after the next boot.
+func (e entry) ensureNetwork(ctx context.Context) error {
+	m, err := e.dir.Network()
+	if err == nil {
+		if list := member.Overlapping(m.Network.Prefix, e.attached); len(list) > 0 {
+			e.log.Warn(overlapText(m.Network.Prefix, list))
+		}
+		return nil
+	}
+	if !errors.Is(err, state.ErrAbsent) {
 		return err
 	}
-	if dir.Ran() {
-		return cli.Usagef("this node is in no network any more: enter one with overlayd join TOKEN --name NODE%[1]s, or make a "+
-			"new one with overlayd init --name NODE%[1]s", stateFlag(dir.Path()))
+	if p, err := e.dir.Pending(); err == nil {
+		return e.completeJoin(ctx, p)
+	} else if !errors.Is(err, state.ErrAbsent) {
+		return err
 	}
+	flag := stateFlag(e.dir.Path())
+	if e.dir.Ran() {
+		return cli.Configf("this node is in no network any more: enter one with overlayd join --token-file FILE --name NODE%[1]s, or make a "+
+			"new one with overlayd init --name NODE%[1]s", flag)
+	}
+	if !e.create {
+		return cli.Configf("this node is in no network, and nothing is in %[2]s: if that is to be on another file system, mount it; else enter a "+
+			"network with overlayd join --token-file FILE --name NODE%[1]s, or make one with overlayd init --name NODE%[1]s", flag, e.dir.Path())
+	}
+	return e.found()
+}
+
+// found makes a network of one.
+func (e entry) found() error {
+	name := e.name
 	if name == "" {
 		host, err := os.Hostname()
 		if err != nil {
@@ -86,14 +153,17 @@ func ensureNetwork(dir *state.Dir, name string, canRun func(netip.Prefix) error,
 	if err != nil {
 		return err
 	}
-	if err := canRun(f.prefix); err != nil {
+	if err := e.canRun(f.prefix); err != nil {
 		return err
 	}
-	cert, err := found(dir, f, time.Now())
+	if err := outside(f.prefix, e.attached); err != nil {
+		return err
+	}
+	cert, err := found(e.dir, f, time.Now())
 	if err != nil {
 		return err
 	}
-	log.Info("made a new network; invite the next node with: overlayctl invite",
+	e.log.Info("made a new network; invite the next node with: overlayctl invite",
 		"network", f.network, "node", cert.Name, "ipv4", cert.IPv4, "ipv6", cert.IPv6)
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package cli is what the commands share: how a failure becomes an exit status.
+// Package cli is what the commands share: which exit status a failure becomes, and times as people write them.
 package cli
 
 import (
@@ -6,26 +6,55 @@ import (
 	"fmt"
 )
 
-// usageError is an error in how a command was called.
-type usageError struct{ error }
+// The exit statuses of overlayd and overlayctl. README.md lists the same. Status 2 is left to the Go runtime, which ends
+// with it after a panic: a service manager should start overlayd again then.
+const (
+	ExitOK         = 0
+	ExitFailed     = 1  // of no other kind
+	ExitNotRunning = 3  // no daemon answers on the control socket
+	ExitPermission = 4  // not allowed: to use the socket, or to change what is asked for
+	ExitUnknown    = 5  // no peer, invitation or rule of that name
+	ExitNoPath     = 6  // no path to the peer works, or it does not answer
+	ExitUsage      = 64 // the command was called wrongly (EX_USAGE of sysexits.h)
+	ExitConfig     = 78 // the configuration or the state needs a person: starting again changes nothing (EX_CONFIG)
+)
 
-func (e usageError) Unwrap() error { return e.error }
+// coded is an error with the exit status that it deserves.
+type coded struct {
+	error
+	status int
+}
+
+func (e coded) Unwrap() error { return e.error }
+
+// Exit gives err an exit status; nil stays nil.
+func Exit(status int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return coded{err, status}
+}
 
 // Usage makes err an error in how the command was called.
-func Usage(err error) error { return usageError{err} }
+func Usage(err error) error { return Exit(ExitUsage, err) }
 
 // Usagef is Usage of an error made by fmt.Errorf.
-func Usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+func Usagef(format string, args ...any) error { return Usage(fmt.Errorf(format, args...)) }
 
-// Status is the exit status that an error deserves: 0 for none, 2 for an error in how the command was called, else 1.
+// Configf is an error made by fmt.Errorf that only a person can put right.
+func Configf(format string, args ...any) error {
+	return Exit(ExitConfig, fmt.Errorf(format, args...))
+}
+
+// Status is the exit status that an error deserves: ExitOK for none, ExitFailed for one that has no other.
 func Status(err error) int {
-	var usage usageError
+	var with coded
 	switch {
 	case err == nil:
-		return 0
-	case errors.As(err, &usage):
-		return 2
+		return ExitOK
+	case errors.As(err, &with):
+		return with.status
 	default:
-		return 1
+		return ExitFailed
 	}
 }

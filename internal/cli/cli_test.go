@@ -12,10 +12,13 @@ func TestStatus(t *testing.T) {
 		err  error
 		want int
 	}{
-		{nil, 0},
-		{cause, 1},
-		{Usage(cause), 2},
-		{fmt.Errorf("wrapped: %w", Usagef("--flag: %w", cause)), 2},
+		{nil, ExitOK},
+		{cause, ExitFailed},
+		{Usage(cause), ExitUsage},
+		{Usage(nil), ExitOK},
+		{Configf("no network"), ExitConfig},
+		{Exit(ExitNoPath, cause), ExitNoPath},
+		{fmt.Errorf("wrapped: %w", Usagef("--flag: %w", cause)), ExitUsage},
 	} {
 		if got := Status(c.err); got != c.want {
 			t.Errorf("%v: status %d, want %d", c.err, got, c.want)
@@ -23,5 +26,15 @@ func TestStatus(t *testing.T) {
 	}
 	if !errors.Is(Usage(cause), cause) {
 		t.Error("the cause is lost")
+	}
+}
+
+func TestStatusesAreDistinct(t *testing.T) {
+	seen := map[int]bool{2: true} // that of a panic
+	for _, status := range []int{ExitOK, ExitFailed, ExitNotRunning, ExitPermission, ExitUnknown, ExitNoPath, ExitUsage, ExitConfig} {
+		if seen[status] {
+			t.Errorf("status %d means two things", status)
+		}
+		seen[status] = true
 	}
 }
