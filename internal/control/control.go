@@ -8,14 +8,14 @@
 //	GET  /v1/members                       {"members": [Member, …]}
 //	GET  /v1/invites                       {"invites": [Invite, …]}
 //	GET  /v1/revoked                       {"revoked": [Revoked, …]}
-//	POST /v1/invite  InviteRequest         {"token": "…"}
+//	POST /v1/invite  InviteRequest         {"token": "…"}              these ten not for the socket's group
 //	POST /v1/invites/cancel {"id": "…"}    Invite
 //	POST /v1/revoke  RevokeRequest         RevokeResult
 //	POST /v1/reinstate {"node": "…"}       RevokeResult
 //	POST /v1/admin   AdminRequest          {}
 //	POST /v1/subnets SubnetRequest         {}
 //	POST /v1/leave   {"force": false}      {}
-//	POST /v1/root/export                   {"seed": "base64"}   these three not for the socket's group
+//	POST /v1/root/export                   {"seed": "base64"}
 //	POST /v1/root/restore {"seed": "…"}    {}
 //	POST /v1/root/forget {"force": false}  {}
 //	GET  /v1/routes                        {"routes": [Route, …]}
@@ -205,8 +205,9 @@ type Status struct {
 	Version   string               `json:"version"`
 	PID       int                  `json:"pid"`
 	Started   time.Time            `json:"started"`
-	Uptime    float64              `json:"uptime_s"` // seconds
-	Counters  map[string]uint64    `json:"counters"` // since the start
+	Uptime    float64              `json:"uptime_s"`           // seconds
+	Counters  map[string]uint64    `json:"counters"`           // since the start
+	Unstored  string               `json:"unstored,omitempty"` // one sentence: why nothing can be stored now
 }
 
 // Peer is another node, and what passed between it and this one.

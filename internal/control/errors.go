@@ -19,6 +19,7 @@ var (
 	ErrConflict      = errors.New("conflict") // what is asked for does not go with what is
 	ErrNoPath        = errors.New("no such path")
 	ErrNoAnswer      = errors.New("no answer")
+	ErrNotStored     = errors.New("not stored") // what was asked for is done, and lost when the daemon ends
 )
 
 // What a Client, or Listen, fails with by itself.
@@ -41,6 +42,7 @@ func rows() []errorRow {
 		{ErrConflict, "conflict", http.StatusConflict},
 		{ErrNoPath, "no-path", http.StatusConflict},
 		{ErrNoAnswer, "no-answer", http.StatusGatewayTimeout},
+		{ErrNotStored, "not-stored", http.StatusInsufficientStorage},
 		{ErrPermission, "permission", http.StatusForbidden},
 		{context.DeadlineExceeded, "no-answer", http.StatusGatewayTimeout},
 	}

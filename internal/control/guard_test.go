@@ -36,38 +36,95 @@ func TestWhoMayUseTheAPI(t *testing.T) {
 	}
 }
 
-// holder is a Backend that only has the root key, and counts who touches it.
+// holder is a Backend that counts who reaches it, and holds the root key.
 type holder struct {
 	Backend
-	calls int
+	calls []string
 }
+
+func (h *holder) called(what string) { h.calls = append(h.calls, what) }
 
 func (h *holder) ExportRoot(context.Context) (Seed, error) {
-	h.calls++
+	h.called("export")
 	return make(Seed, SeedSize), nil
 }
-func (h *holder) RestoreRoot(context.Context, Seed) error { h.calls++; return nil }
-func (h *holder) ForgetRoot(context.Context, bool) error  { h.calls++; return nil }
-func (h *holder) Leave(context.Context, bool) error       { return nil }
+func (h *holder) RestoreRoot(context.Context, Seed) error { h.called("restore"); return nil }
+func (h *holder) ForgetRoot(context.Context, bool) error  { h.called("forget"); return nil }
+func (h *holder) Leave(context.Context, bool) error       { h.called("leave"); return nil }
+func (h *holder) Down(context.Context) error              { h.called("down"); return nil }
+func (h *holder) SetAdmin(context.Context, AdminRequest) error {
+	h.called("admin")
+	return nil
+}
 
-func TestRootKeyIsNotForTheSocketsGroup(t *testing.T) {
+func (h *holder) SetSubnet(context.Context, SubnetRequest) error {
+	h.called("subnet")
+	return nil
+}
+
+func (h *holder) Invite(context.Context, InviteRequest) (string, error) {
+	h.called("invite")
+	return "token", nil
+}
+
+func (h *holder) CancelInvite(context.Context, string) (Invite, error) {
+	h.called("cancel")
+	return Invite{}, nil
+}
+
+func (h *holder) Revoke(context.Context, RevokeRequest) (RevokeResult, error) {
+	h.called("revoke")
+	return RevokeResult{}, nil
+}
+
+func (h *holder) Reinstate(context.Context, string) (RevokeResult, error) {
+	h.called("reinstate")
+	return RevokeResult{}, nil
+}
+func (h *holder) Status(context.Context) (Status, error)     { return Status{}, nil }
+func (h *holder) Members(context.Context) ([]Member, error)  { return nil, nil }
+func (h *holder) Invites(context.Context) ([]Invite, error)  { return nil, nil }
+func (h *holder) Revoked(context.Context) ([]Revoked, error) { return nil, nil }
+func (h *holder) Routes(context.Context) ([]Route, error)    { return nil, nil }
+func (h *holder) Ping(context.Context, PingRequest) (PingResult, error) {
+	return PingResult{}, nil
+}
+
+func (h *holder) RemoveRoute(context.Context, RouteRemoval) ([]Route, error) { return nil, nil }
+
+func TestMembershipIsNotForTheSocketsGroup(t *testing.T) {
 	seed := `{"seed": "` + base64.StdEncoding.EncodeToString(make([]byte, SeedSize)) + `"}`
+	changes := map[string]string{
+		"/v1/invite": `{}`, "/v1/invites/cancel": `{"id": "ab"}`, "/v1/revoke": `{"node": "boston"}`,
+		"/v1/reinstate": `{"node": "boston"}`, "/v1/admin": `{"node": "boston", "grant": true}`,
+		"/v1/subnets": `{"node": "boston", "subnet": "192.168.7.0/24", "grant": true}`, "/v1/leave": `{"force": true}`,
+		"/v1/root/export": "{}", "/v1/root/restore": seed, "/v1/root/forget": `{"force": true}`,
+	}
+	uses := map[string]string{
+		"/v1/status": "", "/v1/members": "", "/v1/invites": "", "/v1/revoked": "", "/v1/routes": "",
+		"/v1/ping": `{"peer": "boston"}`, "/v1/routes/remove": `{"all": true}`, "/v1/down": "{}",
+	}
 	for _, tt := range []struct {
-		name string
-		c    *credentials
-		want int
+		name          string
+		c             *credentials
+		changes, uses int
 	}{
-		{"root", &credentials{uid: 0, gid: 9}, http.StatusOK},
-		{"the daemon's user", &credentials{uid: 100, gid: 9}, http.StatusOK},
-		{"the socket's group", &credentials{uid: 7, gid: 200}, http.StatusForbidden},
-		{"anyone else", &credentials{uid: 7, gid: 9}, http.StatusForbidden},
-		{"nobody known", nil, http.StatusForbidden},
+		{"root", &credentials{uid: 0, gid: 9}, http.StatusOK, http.StatusOK},
+		{"the daemon's user", &credentials{uid: 100, gid: 9}, http.StatusOK, http.StatusOK},
+		{"the socket's group", &credentials{uid: 7, gid: 200}, http.StatusForbidden, http.StatusOK},
+		{"a supplementary group", &credentials{uid: 7, gid: 9, groups: []uint32{200}}, http.StatusForbidden, http.StatusOK},
+		{"anyone else", &credentials{uid: 7, gid: 9}, http.StatusForbidden, http.StatusForbidden},
+		{"nobody known", nil, http.StatusForbidden, http.StatusForbidden},
 	} {
 		h := &holder{}
 		var log bytes.Buffer
 		handler := NewServer(h, slog.New(slog.NewTextHandler(&log, nil))).handler(guard{uid: 100, gid: 200})
 		ask := func(path, body string) *httptest.ResponseRecorder {
-			r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+			method := http.MethodPost
+			if body == "" {
+				method = http.MethodGet
+			}
+			r := httptest.NewRequest(method, path, strings.NewReader(body))
 			if tt.c != nil {
 				r = r.WithContext(context.WithValue(r.Context(), credentialsKey{}, *tt.c))
 			}
@@ -75,23 +132,22 @@ func TestRootKeyIsNotForTheSocketsGroup(t *testing.T) {
 			handler.ServeHTTP(w, r)
 			return w
 		}
-		for path, body := range map[string]string{
-			"/v1/root/export": "{}", "/v1/root/restore": seed, "/v1/root/forget": `{"force": true}`,
-		} {
-			if w := ask(path, body); w.Code != tt.want || w.Code != http.StatusOK && strings.Contains(w.Body.String(), "seed") {
+		for path, body := range changes {
+			w := ask(path, body)
+			if w.Code != tt.changes || w.Code != http.StatusOK && (strings.Contains(w.Body.String(), "seed") || !strings.Contains(w.Body.String(), "root")) {
 				t.Errorf("%s, %s: status %d, %s", tt.name, path, w.Code, w.Body)
 			}
 		}
-		if reached := h.calls > 0; reached != (tt.want == http.StatusOK) {
-			t.Errorf("%s: %d calls reached the node", tt.name, h.calls)
+		if want := len(changes); tt.changes == http.StatusOK && len(h.calls) != want || tt.changes != http.StatusOK && len(h.calls) > 0 {
+			t.Errorf("%s: %v reached the node", tt.name, h.calls)
+		}
+		for path, body := range uses {
+			if w := ask(path, body); w.Code != tt.uses {
+				t.Errorf("%s, %s: status %d, %s", tt.name, path, w.Code, w.Body)
+			}
 		}
 		if strings.Contains(log.String(), "AAAA") {
 			t.Errorf("the key was logged: %s", log.String())
-		}
-		if tt.name == "the socket's group" {
-			if w := ask("/v1/leave", "{}"); w.Code != http.StatusOK {
-				t.Errorf("%s may do the rest, and got status %d", tt.name, w.Code)
-			}
 		}
 	}
 }

@@ -53,37 +53,34 @@ func (s *Server) manage(mux *http.ServeMux, g guard) {
 		revoked, err := s.backend.Revoked(ctx)
 		return revokedBody{revoked}, err
 	}))
-	mux.Handle("POST /v1/invite", answer(s.invite))
-	mux.Handle("POST /v1/invites/cancel", change(s, s.cancelInvite))
-	mux.Handle("POST /v1/revoke", change(s, s.revoke))
-	mux.Handle("POST /v1/reinstate", change(s, s.reinstate))
-	mux.Handle("POST /v1/admin", change(s, s.setAdmin))
-	mux.Handle("POST /v1/subnets", change(s, s.setSubnet))
-	mux.Handle("POST /v1/leave", change(s, func(ctx context.Context, b forceBody) (any, error) {
+	// The socket's group looks at the network and uses it; what changes who belongs to it, or what they may do in it, is
+	// for those who could read the daemon's keys anyway.
+	own := func(pattern string, h http.Handler) {
+		mux.Handle(pattern, s.guarded(g.owns, "what changes the membership or its rights is only for root and the daemon's own user: run this with sudo", h))
+	}
+	own("POST /v1/invite", answer(s.invite))
+	own("POST /v1/invites/cancel", change(s, s.cancelInvite))
+	own("POST /v1/revoke", change(s, s.revoke))
+	own("POST /v1/reinstate", change(s, s.reinstate))
+	own("POST /v1/admin", change(s, s.setAdmin))
+	own("POST /v1/subnets", change(s, s.setSubnet))
+	own("POST /v1/leave", change(s, func(ctx context.Context, b forceBody) (any, error) {
 		return struct{}{}, s.backend.Leave(ctx, b.Force)
 	}))
-	s.rootKey(mux, g)
-}
-
-// rootKey routes what hands out or takes the root key. The socket's group may use the network, not own it.
-func (s *Server) rootKey(mux *http.ServeMux, g guard) {
-	owner := func(h http.Handler) http.Handler {
-		return s.guarded(g.owns, "the root key is only for root and the daemon's own user: run this with sudo", h)
-	}
-	mux.Handle("POST /v1/root/export", owner(change(s, func(ctx context.Context, _ struct{}) (any, error) {
+	own("POST /v1/root/export", change(s, func(ctx context.Context, _ struct{}) (any, error) {
 		seed, err := s.backend.ExportRoot(ctx)
 		return seedBody{seed}, err
-	})))
-	mux.Handle("POST /v1/root/restore", owner(change(s, func(ctx context.Context, b seedBody) (any, error) {
+	}))
+	own("POST /v1/root/restore", change(s, func(ctx context.Context, b seedBody) (any, error) {
 		defer clear(b.Seed)
 		if len(b.Seed) != SeedSize {
 			return nil, fmt.Errorf("%w: a root key has %d bytes, and this has %d", ErrBadRequest, SeedSize, len(b.Seed))
 		}
 		return struct{}{}, s.backend.RestoreRoot(ctx, b.Seed)
-	})))
-	mux.Handle("POST /v1/root/forget", owner(change(s, func(ctx context.Context, b forceBody) (any, error) {
+	}))
+	own("POST /v1/root/forget", change(s, func(ctx context.Context, b forceBody) (any, error) {
 		return struct{}{}, s.backend.ForgetRoot(ctx, b.Force)
-	})))
+	}))
 }
 
 // change makes a handler of what alters the membership, and logs who asked and whether it was done; not what was asked,

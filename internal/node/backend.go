@@ -45,9 +45,18 @@ func (n *Node) Status(ctx context.Context) (s control.Status, err error) {
 			Expires: c.members.Certificate().NotAfter.UTC(), Conflicts: c.conflictsOf(c.self), Warnings: c.Warnings(now),
 			Digest: fmt.Sprintf("%016x", c.members.Digest()), Version: n.version, PID: os.Getpid(),
 			Started: wallClock(n.started), Uptime: now.Sub(n.started).Seconds(), Counters: n.counters(),
+			Unstored: unstoredText(n.dir.Problem()),
 		}
 	})
 	return s, err
+}
+
+// unstoredText says that the node runs from memory; empty if it does not.
+func unstoredText(problem error) string {
+	if problem == nil {
+		return ""
+	}
+	return fmt.Sprintf("runs from memory and forgets with its end what it learns: %v", problem)
 }
 
 // counters are what a person needs to see whether all is well.

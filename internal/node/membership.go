@@ -26,10 +26,19 @@ func (n *Node) manage(ctx context.Context, f func(now time.Time) error) error {
 	var failed error
 	err := n.do(ctx, func(now time.Time) {
 		if failed = f(now); failed == nil {
-			failed = n.act()
+			failed = unstored(n.act())
 		}
 	})
 	return errors.Join(err, explain(failed))
+}
+
+// unstored says what it means that something was done and cannot be stored; nil if err is.
+func unstored(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: this was done, but this node forgets it when the daemon ends: %w; make room on the disk, or mount "+
+		"the state directory writable, and repeat it", control.ErrNotStored, err)
 }
 
 // explain wraps an error of the cores by the sentinel of the API that fits.
@@ -52,7 +61,7 @@ func explain(err error) error {
 			return explained{err, row.as}
 		}
 	}
-	for _, sentinel := range []error{control.ErrUnknownPeer, control.ErrConflict, control.ErrNotRoot, control.ErrBadRequest} {
+	for _, sentinel := range []error{control.ErrUnknownPeer, control.ErrConflict, control.ErrNotRoot, control.ErrBadRequest, control.ErrNotStored} {
 		if errors.Is(err, sentinel) {
 			return err
 		}
