@@ -24,7 +24,7 @@ func newHistory(s *session) *cobra.Command {
 			}
 			switch {
 			case cmd.Flags().Changed("since") && q.Since <= 0:
-				return cli.Usagef("--since %v is not a time to look back: take 2h", q.Since)
+				return cli.Usagef("--since %s is not a time to look back: take 2h", cli.FormatDuration(q.Since))
 			case q.Most < 1 || q.Most > control.MaxEvents:
 				return cli.Usagef("--last %d is not a number of events: take 1 to %d", q.Most, control.MaxEvents)
 			}
@@ -39,7 +39,7 @@ func newHistory(s *session) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&q.Since, "since", 0, "`time` to look back, such as 2h; without it, as far as the journal goes")
+	flags.Var((*cli.Duration)(&q.Since), "since", "`time` to look back, such as 2h or 1d; without it, as far as the journal goes")
 	flags.IntVarP(&q.Most, "last", "n", q.Most, "`number` of events, the newest")
 	return cmd
 }
@@ -55,7 +55,7 @@ func (s *session) historyText(h control.History, q control.HistoryQuery, zone *t
 		}
 		return clean(text) + "\n"
 	}
-	columns := []column{{title: "TIME"}, {title: "EVENT"}, {title: "PEER"}, {title: "FROM"}, {title: "TO"}, {title: "WHY"}}
+	columns := []column{{title: "TIME"}, {title: "EVENT"}, {title: "PEER"}, {title: "FROM", drop: 1}, {title: "TO"}, {title: "WHY"}}
 	var rows [][]string
 	for _, e := range h.Events {
 		rows = append(rows, []string{

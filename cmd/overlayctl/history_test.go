@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 	"overlayd/internal/control/controltest"
 )
@@ -48,7 +49,7 @@ func TestHistoryAsksForWhatTheUserWants(t *testing.T) {
 		"--last 0 is not a number of events: take 1 to 10000":                  {"history", "-n", "0"},
 		"overlayctl history takes at most one peer, and was given 2 arguments": {"history", "a", "b"},
 	} {
-		if status, stdout, stderr := ctl(t, b, args...); status != 2 || stdout != "" || stderr != "overlayctl: "+want+"\n" {
+		if status, stdout, stderr := ctl(t, b, args...); status != cli.ExitUsage || stdout != "" || stderr != "overlayctl: "+want+"\n" {
 			t.Errorf("%v: status %d, %q, %q", args, status, stdout, stderr)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 
 func newInvite(s *session) *cobra.Command {
 	var r control.InviteRequest
-	var ttl time.Duration
+	ttl := 24 * time.Hour
 	var subnets []string
 	cmd := &cobra.Command{
 		Use:   "invite",
@@ -39,15 +39,15 @@ func newInvite(s *session) *cobra.Command {
 				return err
 			}
 			if s.screen.terminal != nil {
-				_, _ = fmt.Fprintf(s.stderr, "good %s, for %v: on the new node run `sudo overlayd join TOKEN --name %s`\n",
-					times(r.Uses), ttl, cmp.Or(r.Name, "NODE"))
+				_, _ = fmt.Fprintf(s.stderr, "good %s, for %s: on the new node run `sudo overlayd join - --name %s` and paste it\n",
+					times(r.Uses), cli.FormatDuration(ttl), cmp.Or(r.Name, "NODE"))
 			}
 			return nil
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&r.Name, "name", "", "`name` that the newcomer must take (default: its own choice)")
-	flags.DurationVar(&ttl, "ttl", 24*time.Hour, "`time` that the token is good for")
+	flags.Var((*cli.Duration)(&ttl), "ttl", "`time` that the token is good for, such as 12h or 7d")
 	flags.StringVar(&r.Endpoint, "endpoint", "",
 		"`host:port` where the newcomer finds this node, if that is not among its published endpoints")
 	flags.IntVar(&r.Uses, "uses", 1, "`number` of nodes that may join with the token")
@@ -60,7 +60,7 @@ func newInvite(s *session) *cobra.Command {
 func checkInvite(r *control.InviteRequest, subnets []string) error {
 	switch {
 	case r.TTL <= 0:
-		return cli.Usagef("--ttl %v is not a time that a token can live: take 24h", time.Duration(r.TTL))
+		return cli.Usagef("--ttl %s is not a time that a token can live: take 24h", cli.FormatDuration(time.Duration(r.TTL)))
 	case r.Endpoint != "" && !validEndpoint(r.Endpoint):
 		return cli.Usagef("--endpoint %q is not HOST:PORT, such as belmont.example.org:51871", r.Endpoint)
 	case r.Uses < 1 || r.Uses > control.MaxUses:

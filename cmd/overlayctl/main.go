@@ -24,8 +24,7 @@ func main() {
 	os.Exit(status)
 }
 
-// run is the whole command: it returns the exit status, 0, 1 if it failed or 2 if it was called wrongly. An error is
-// one sentence on stderr.
+// run is the whole command: it returns the exit status, one of package cli. An error is one sentence on stderr.
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRoot(&session{screen: newScreen(stdout, environ), stdin: stdin, stderr: stderr}, environ)
 	root.SetArgs(args)
@@ -33,10 +32,33 @@ func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, s
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		return 0
+		return cli.ExitOK
 	}
 	if !errors.Is(err, errSilent) {
 		_, _ = fmt.Fprintf(stderr, "overlayctl: %s\n", clean(err.Error()))
+	}
+	return exitStatus(err)
+}
+
+// exitStatus is the exit status for an error, which may be one of the API.
+func exitStatus(err error) int {
+	for _, row := range []struct {
+		of     error
+		status int
+	}{
+		{control.ErrNotRunning, cli.ExitNotRunning},
+		{control.ErrPermission, cli.ExitPermission},
+		{control.ErrNotAdmin, cli.ExitPermission},
+		{control.ErrNotRoot, cli.ExitPermission},
+		{control.ErrUnknownPeer, cli.ExitUnknown},
+		{control.ErrUnknownInvite, cli.ExitUnknown},
+		{control.ErrUnknownRoute, cli.ExitUnknown},
+		{control.ErrNoPath, cli.ExitNoPath},
+		{control.ErrNoAnswer, cli.ExitNoPath},
+	} {
+		if errors.Is(err, row.of) {
+			return row.status
+		}
 	}
 	return cli.Status(err)
 }
@@ -70,7 +92,7 @@ func newRoot(s *session, environ []string) *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return cli.Usagef("there is no command %q: overlayctl --help lists them", args[0])
+				return cli.Usagef("unknown command %q: see overlayctl --help", args[0])
 			}
 			return cmd.Help()
 		},

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 	"overlayd/internal/control/controltest"
 )
@@ -47,9 +48,23 @@ cambridge  dead   -                -        -         -        -      -         
 
 func TestPathsOfOnePeer(t *testing.T) {
 	prints(t, &controltest.Backend{}, `
+PEER    STATE  VIA            RTT   JITTER  LOSS OUT  LOSS IN  SINCE  SWITCHES  WHY
+boston  up     cambridge  21.4 ms  0.30 ms        0%     1.2%  1m35s         3  direct path dead: 4 probes unanswered
+`, "paths", "boston")
+}
+
+func TestPathsOfAPeerThatIsCutOffFails(t *testing.T) {
+	status, stdout, stderr := ctl(t, &controltest.Backend{}, "paths", "cambridge")
+	want := strings.TrimPrefix(`
 PEER       STATE  VIA  RTT  JITTER  LOSS OUT  LOSS IN  SINCE  SWITCHES  WHY
 cambridge  dead   -      -       -         -        -      -         0  no path works
-`, "paths", "cambridge")
+`, "\n")
+	if status != cli.ExitNoPath || stdout != want || stderr != "" {
+		t.Errorf("status %d, %q, %q", status, stdout, stderr)
+	}
+	if status, stdout, _ := ctl(t, &controltest.Backend{}, "-o", "json", "paths", "cambridge"); status != cli.ExitNoPath || !strings.HasPrefix(stdout, "{") {
+		t.Errorf("in JSON: status %d, %q", status, stdout)
+	}
 }
 
 func TestWhyShowsEveryPathTermByTerm(t *testing.T) {
@@ -133,7 +148,7 @@ func TestWatchEndsWithTheDaemon(t *testing.T) {
 	var stderr bytes.Buffer
 	status := run(t.Context(), []string{"--socket", socket, "paths", "-w"}, nil, nil, out, &stderr)
 	want := "overlayctl: daemon not running: overlayd on " + socket + " has stopped\n"
-	if status != 1 || stderr.String() != want {
+	if status != cli.ExitNotRunning || stderr.String() != want {
 		t.Errorf("status %d, %q", status, stderr.String())
 	}
 	if !strings.HasPrefix(out.String(), "belmont  12:00:00\n\nPEER ") {
@@ -226,7 +241,7 @@ round trip min/avg/max/mdev = 21.400/21.400/21.400/0.000 ms
 func TestPingWithoutAnyAnswerFails(t *testing.T) {
 	status, stdout, stderr := ctl(t, &controltest.Backend{}, "ping", "boston", "-c", "2", "-i", "1ms", "--timeout", "5ms")
 	want := "seq=1 no answer within 5ms\nseq=2 no answer within 5ms\n\n--- boston ---\n2 sent, 0 answered, 100% lost\n"
-	if status != 1 || stdout != want || stderr != "" {
+	if status != cli.ExitNoPath || stdout != want || stderr != "" {
 		t.Errorf("status %d, %q, %q", status, stdout, stderr)
 	}
 }
@@ -297,24 +312,24 @@ func TestErrorsAreOneSentence(t *testing.T) {
 		status  int
 		want    string
 	}{
-		{"unknown peer", nil, []string{"paths", "paris"}, 1, `no such peer as "paris"`},
-		{"not an admin", fmt.Errorf("%w: ask on belmont", control.ErrNotAdmin), []string{"invite"}, 1, "not an admin node: ask on belmont"},
+		{"unknown peer", nil, []string{"paths", "paris"}, cli.ExitUnknown, `no such peer as "paris"`},
+		{"not an admin", fmt.Errorf("%w: ask on belmont", control.ErrNotAdmin), []string{"invite"}, cli.ExitPermission, "not an admin node: ask on belmont"},
 		{"escapes are not passed on", fmt.Errorf("a\x1b[31mb\nc"), []string{"status"}, 1, "a[31mbc"},
-		{"unknown command", nil, []string{"pats"}, 2, `there is no command "pats": overlayctl --help lists them`},
-		{"unknown flag", nil, []string{"paths", "--wat"}, 2, "unknown flag: --wat: overlayctl paths --help lists the flags"},
-		{"unknown format", nil, []string{"paths", "-o", "xml"}, 2, `--output "xml" is neither table nor json`},
-		{"no peer", nil, []string{"ping"}, 2, "overlayctl ping takes one peer, and was given 0 arguments"},
-		{"two peers", nil, []string{"paths", "a", "b"}, 2, "overlayctl paths takes at most one peer, and was given 2 arguments"},
-		{"argument for status", nil, []string{"status", "x"}, 2, "overlayctl status takes no argument, and was given 1 arguments"},
+		{"unknown command", nil, []string{"pats"}, cli.ExitUsage, `unknown command "pats": see overlayctl --help`},
+		{"unknown flag", nil, []string{"paths", "--wat"}, cli.ExitUsage, "unknown flag: --wat: overlayctl paths --help lists the flags"},
+		{"unknown format", nil, []string{"paths", "-o", "xml"}, cli.ExitUsage, `--output "xml" is neither table nor json`},
+		{"no peer", nil, []string{"ping"}, cli.ExitUsage, "overlayctl ping takes one peer, and was given 0 arguments"},
+		{"two peers", nil, []string{"paths", "a", "b"}, cli.ExitUsage, "overlayctl paths takes at most one peer, and was given 2 arguments"},
+		{"argument for status", nil, []string{"status", "x"}, cli.ExitUsage, "overlayctl status takes no argument, and was given 1 arguments"},
 		{
 			"odd via", nil,
 			[]string{"ping", "x", "--via", "a,,b"},
-			2,
+			cli.ExitUsage,
 			`--via "a,,b" is neither relays with commas between them nor the word direct`,
 		},
-		{"odd count", nil, []string{"ping", "x", "-c", "-1"}, 2, "--count -1 is less than nothing: take 0 to go on until interrupted"},
-		{"odd interval", nil, []string{"ping", "x", "-i", "0s"}, 2, "--interval 0s is not a time to wait: take 1s"},
-		{"odd watch", nil, []string{"paths", "-w", "--interval", "0s"}, 2, "--interval 0s is not a time to wait: take 1s"},
+		{"odd count", nil, []string{"ping", "x", "-c", "-1"}, cli.ExitUsage, "--count -1 is less than nothing: take 0 to go on until interrupted"},
+		{"odd interval", nil, []string{"ping", "x", "-i", "0s"}, cli.ExitUsage, "--interval 0s is not a time to wait: take 1s"},
+		{"odd watch", nil, []string{"paths", "-w", "--interval", "0s"}, cli.ExitUsage, "--interval 0s is not a time to wait: take 1s"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			status, stdout, stderr := ctl(t, &controltest.Backend{Failure: tt.failure}, tt.args...)
@@ -331,7 +346,7 @@ func TestWithoutDaemonItSaysHowToStartOne(t *testing.T) {
 	status := run(t.Context(), []string{"status"}, []string{"OVERLAYD_SOCKET=" + socket}, nil, &out, &stderr)
 	want := "overlayctl: daemon not running: no overlayd answers on " + socket +
 		": start one with `sudo overlayd up`, or name its socket with --socket\n"
-	if status != 1 || out.Len() != 0 || stderr.String() != want {
+	if status != cli.ExitNotRunning || out.Len() != 0 || stderr.String() != want {
 		t.Errorf("status %d, %q", status, stderr.String())
 	}
 }

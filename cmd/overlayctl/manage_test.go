@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 	"overlayd/internal/control/controltest"
 )
@@ -202,44 +203,44 @@ func TestMistakesInManagingAreOneSentence(t *testing.T) {
 		status  int
 		want    string
 	}{
-		{"odd ttl", nil, []string{"invite", "--ttl", "-1h"}, 2, "--ttl -1h0m0s is not a time that a token can live: take 24h"},
+		{"odd ttl", nil, []string{"invite", "--ttl", "-1h"}, cli.ExitUsage, "--ttl -1h is not a time that a token can live: take 24h"},
 		{
 			"odd endpoint", nil,
 			[]string{"invite", "--endpoint", "host"},
-			2,
+			cli.ExitUsage,
 			`--endpoint "host" is not HOST:PORT, such as belmont.example.org:51871`,
 		},
-		{"no use", nil, []string{"invite", "--uses", "0"}, 2, "--uses 0 is not a number of nodes that may join: take 1 to 1000"},
+		{"no use", nil, []string{"invite", "--uses", "0"}, cli.ExitUsage, "--uses 0 is not a number of nodes that may join: take 1 to 1000"},
 		{
 			"one name for two", nil,
 			[]string{"invite", "--uses", "2", "--name", "newton"},
-			2,
+			cli.ExitUsage,
 			"--uses 2 does not go with --name: only one node can be called newton",
 		},
 		{
 			"odd subnet", nil,
 			[]string{"invite", "--subnet", "10.0.0.1/8"},
-			2,
+			cli.ExitUsage,
 			"--subnet: 10.0.0.1/8 has bits beyond its length: write 10.0.0.0/8",
 		},
 		{
 			"no verb of invite", nil,
 			[]string{"invite", "drop"},
-			2,
+			cli.ExitUsage,
 			"overlayctl invite takes no argument, or list, or cancel ID, and was given 1 arguments",
 		},
-		{"nobody to revoke", nil, []string{"revoke"}, 2, "overlayctl revoke takes one node, and was given 0 arguments"},
-		{"nothing of admin", nil, []string{"admin"}, 2, "overlayctl admin is followed by grant or withdraw"},
+		{"nobody to revoke", nil, []string{"revoke"}, cli.ExitUsage, "overlayctl revoke takes one node, and was given 0 arguments"},
+		{"nothing of admin", nil, []string{"admin"}, cli.ExitUsage, "overlayctl admin is followed by grant or withdraw"},
 		{
 			"odd word of admin", nil,
 			[]string{"admin", "give", "boston"},
-			2,
+			cli.ExitUsage,
 			`there is no command "give": overlayctl admin is followed by grant or withdraw`,
 		},
 		{
 			"odd network", nil,
 			[]string{"subnet", "grant", "boston", "0.0.0.0/0"},
-			2,
+			cli.ExitUsage,
 			"0.0.0.0/0 is everything: name the networks behind the node, such as 192.168.7.0/24",
 		},
 		{
@@ -251,7 +252,7 @@ func TestMistakesInManagingAreOneSentence(t *testing.T) {
 		{
 			"unknown invitation", nil,
 			[]string{"invite", "cancel", "b"},
-			1,
+			cli.ExitUnknown,
 			"no such invitation as b: `overlayctl invite list` shows those that are good",
 		},
 		{
@@ -262,7 +263,7 @@ func TestMistakesInManagingAreOneSentence(t *testing.T) {
 		{
 			"without the root key", fmt.Errorf("%w: run it on belmont", control.ErrNotRoot),
 			[]string{"reinstate", "boston"},
-			1, "not without the root key: run it on belmont",
+			cli.ExitPermission, "not without the root key: run it on belmont",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

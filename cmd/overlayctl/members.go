@@ -26,15 +26,15 @@ func (s *session) membersTable(members []control.Member, now time.Time) string {
 	columns := []column{
 		{title: "MEMBER"},
 		{title: "STATE", style: stateStyle},
-		{title: "ADDRESSES"},
-		{title: "ADMIN"},
-		{title: "RELAYS"},
-		{title: "SUBNETS"},
-		{title: "CARRIES"},
-		{title: "LABELS"},
-		{title: "GOOD FOR", right: true},
-		{title: "ISSUER"},
-		{title: "CONFLICT"},
+		{title: "ADDRESSES", list: true},
+		{title: "ADMIN", drop: 2},
+		{title: "RELAYS", drop: 6},
+		{title: "SUBNETS", list: true, drop: 3},
+		{title: "CARRIES", list: true, drop: 5},
+		{title: "LABELS", list: true, drop: 4},
+		{title: "GOOD FOR", right: true, drop: 7},
+		{title: "ISSUER", drop: 8},
+		{title: "CONFLICT", drop: 1},
 	}
 	var rows [][]string
 	var warnings []string

@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"overlayd/internal/cli"
@@ -15,7 +17,7 @@ import (
 
 func newPaths(s *session) *cobra.Command {
 	var watch, why bool
-	var interval time.Duration
+	interval := time.Second
 	cmd := &cobra.Command{
 		Use:   "paths [PEER]",
 		Short: "Tell which way packets go to every peer, and why",
@@ -27,7 +29,7 @@ func newPaths(s *session) *cobra.Command {
 			}
 			if watch {
 				if interval <= 0 {
-					return cli.Usagef("--interval %v is not a time to wait: take 1s", interval)
+					return cli.Usagef("--interval %s is not a time to wait: take 1s", cli.FormatDuration(interval))
 				}
 				return s.watchPaths(cmd, q, interval, why)
 			}
@@ -36,16 +38,26 @@ func newPaths(s *session) *cobra.Command {
 				return err
 			}
 			if s.json() {
-				return s.screen.printJSON(paths, false)
+				err = s.screen.printJSON(paths, false)
+			} else {
+				err = s.screen.print(s.pathsText(paths, why))
 			}
-			return s.screen.print(s.pathsText(paths, why))
+			if err == nil && q.Peer != "" && cutOff(paths.Peers) {
+				err = cli.Exit(cli.ExitNoPath, errSilent)
+			}
+			return err
 		},
 	}
 	flags := cmd.Flags()
 	flags.BoolVarP(&watch, "watch", "w", false, "show them again and again; with -o json, one line each time")
-	flags.DurationVar(&interval, "interval", time.Second, "`time` between two looks with --watch")
+	flags.Var((*cli.Duration)(&interval), "interval", "`time` between two looks with --watch")
 	flags.BoolVar(&why, "why", false, "show every path with its state and the terms of its cost")
 	return cmd
+}
+
+// cutOff reports whether no path works to any of the peers.
+func cutOff(peers []control.PeerPaths) bool {
+	return !slices.ContainsFunc(peers, func(p control.PeerPaths) bool { return p.State != control.StateDead || p.Selected != nil })
 }
 
 func (s *session) watchPaths(cmd *cobra.Command, q control.PathsQuery, interval time.Duration, why bool) error {
@@ -87,11 +99,11 @@ func (s *session) pathsTable(paths control.Paths) string {
 		{title: "STATE", style: stateStyle},
 		{title: "VIA"},
 		{title: "RTT", right: true},
-		{title: "JITTER", right: true},
-		{title: "LOSS OUT", right: true},
-		{title: "LOSS IN", right: true},
-		{title: "SINCE", right: true},
-		{title: "SWITCHES", right: true},
+		{title: "JITTER", right: true, drop: 5},
+		{title: "LOSS OUT", right: true, drop: 1},
+		{title: "LOSS IN", right: true, drop: 2},
+		{title: "SINCE", right: true, drop: 3},
+		{title: "SWITCHES", right: true, drop: 4},
 		{title: "WHY"},
 	}
 	var rows [][]string
@@ -137,8 +149,8 @@ func (s *session) whyText(p control.PeerPaths, now time.Time) string {
 	if len(p.Candidates) == 0 {
 		return head
 	}
-	table := s.screen.table(whyColumns(), whyRows(p.Candidates, now))
-	return head + interleave(table, p.Candidates)
+	table, left := s.screen.fitted(whyColumns(), whyRows(p.Candidates, now), len(whyIndent))
+	return head + s.interleave(table, p.Candidates) + left
 }
 
 func whyColumns() []column {
@@ -146,12 +158,12 @@ func whyColumns() []column {
 		{title: "USE"},
 		{title: "VIA"},
 		{title: "STATE", style: stateStyle},
-		{title: "SINCE", right: true},
+		{title: "SINCE", right: true, drop: 1},
 		{title: "RTT", right: true},
-		{title: "JITTER", right: true},
+		{title: "JITTER", right: true, drop: 3},
 		{title: "LOSS OUT", right: true},
 		{title: "LOSS IN", right: true},
-		{title: "COST", right: true},
+		{title: "COST", right: true, drop: 2},
 	}
 }
 
@@ -166,15 +178,25 @@ func whyRows(candidates []control.Candidate, now time.Time) [][]string {
 	return rows
 }
 
+// How far the table of the paths to one peer, and what stands under its rows, are indented.
+const (
+	whyIndent    = "  "
+	detailIndent = "      "
+)
+
 // interleave indents a table and puts under each row what is too long for it: the next hop, the cost as a sum, and why
 // the path is where it is.
-func interleave(table string, candidates []control.Candidate) string {
+func (s *session) interleave(table string, candidates []control.Candidate) string {
 	var b strings.Builder
 	row := -1 // the titles
 	for line := range strings.Lines(table) {
-		b.WriteString("  " + line)
+		b.WriteString(whyIndent + line)
 		if row >= 0 && row < len(candidates) {
-			b.WriteString("      " + clean(detail(candidates[row])) + "\n")
+			text := clean(detail(candidates[row]))
+			if room := s.screen.width() - len(detailIndent); room >= minLast {
+				text = lipgloss.Wrap(text, room, "")
+			}
+			b.WriteString(detailIndent + strings.ReplaceAll(text, "\n", "\n"+detailIndent) + "\n")
 		}
 		row++
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 func newPing(s *session) *cobra.Command {
-	p := pinger{session: s}
+	p := pinger{session: s, interval: time.Second, timeout: 2 * time.Second}
 	var via string
 	cmd := &cobra.Command{
 		Use:   "ping PEER",
@@ -28,9 +28,9 @@ func newPing(s *session) *cobra.Command {
 			case p.count < 0:
 				return cli.Usagef("--count %d is less than nothing: take 0 to go on until interrupted", p.count)
 			case p.interval <= 0:
-				return cli.Usagef("--interval %v is not a time to wait: take 1s", p.interval)
+				return cli.Usagef("--interval %s is not a time to wait: take 1s", cli.FormatDuration(p.interval))
 			case p.timeout <= 0:
-				return cli.Usagef("--timeout %v is not a time to wait: take 2s", p.timeout)
+				return cli.Usagef("--timeout %s is not a time to wait: take 2s", cli.FormatDuration(p.timeout))
 			}
 			if cmd.Flags().Changed("via") {
 				relays, err := parseVia(via)
@@ -46,8 +46,8 @@ func newPing(s *session) *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&via, "via", "", "`relays` to go through, in order and with commas, or the word direct")
 	flags.IntVarP(&p.count, "count", "c", 5, "`number` of pings; 0 goes on until interrupted")
-	flags.DurationVarP(&p.interval, "interval", "i", time.Second, "`time` between two pings")
-	flags.DurationVar(&p.timeout, "timeout", 2*time.Second, "`time` to wait for an answer")
+	flags.VarP((*cli.Duration)(&p.interval), "interval", "i", "`time` between two pings")
+	flags.Var((*cli.Duration)(&p.timeout), "timeout", "`time` to wait for an answer")
 	return cmd
 }
 
@@ -166,7 +166,7 @@ func (p *pinger) summarise() error {
 		return err
 	}
 	if sum.Answered == 0 {
-		return errSilent
+		return cli.Exit(cli.ExitNoPath, errSilent)
 	}
 	return nil
 }

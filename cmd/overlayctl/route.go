@@ -42,7 +42,7 @@ func newRuler(s *session, kind control.RouteKind, use, short string, positional 
 		Args:  positional,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("for") && r.lifetime <= 0 {
-				return cli.Usagef("--for %v is not a time that a rule can last: take 1h", r.lifetime)
+				return cli.Usagef("--for %s is not a time that a rule can last: take 1h", cli.FormatDuration(r.lifetime))
 			}
 			r.request.For = control.Duration(r.lifetime)
 			if err := read(r, args); err != nil {
@@ -52,7 +52,7 @@ func newRuler(s *session, kind control.RouteKind, use, short string, positional 
 		},
 	}
 	flags := r.cmd.Flags()
-	flags.DurationVar(&r.lifetime, "for", 0, "`time` after which the rule ends by itself, such as 1h; without it, never")
+	flags.Var((*cli.Duration)(&r.lifetime), "for", "`time` after which the rule ends by itself, such as 1h; without it, never")
 	flags.StringVar(&r.request.Note, "note", "", "`text` to remember why")
 	return r
 }

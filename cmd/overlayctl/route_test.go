@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 	"overlayd/internal/control/controltest"
 )
@@ -128,30 +129,30 @@ func TestMistakesInRoutingAreOneSentence(t *testing.T) {
 		status int
 		want   string
 	}{
-		{nil, 2, "overlayctl route is followed by pin, avoid, prefer, never, cost, hops, algorithm, list or remove"},
-		{[]string{"pin"}, 2, "overlayctl route pin takes one peer, and was given 0 arguments"},
-		{[]string{"pin", "boston"}, 2, "say which way: either --via with relays in order, or --direct"},
-		{[]string{"pin", "boston", "--via", "a", "--direct"}, 2, "say which way: either --via with relays in order, or --direct"},
-		{[]string{"pin", "boston", "--via", "a,,b"}, 2, `--via "a,,b" is neither relays with commas between them nor the word direct`},
-		{[]string{"pin", "boston", "--direct", "--for", "-1h"}, 2, "--for -1h0m0s is not a time that a rule can last: take 1h"},
-		{[]string{"avoid"}, 2, "overlayctl route avoid takes one relay or several, and was given 0 arguments"},
-		{[]string{"avoid", "a", "--strict"}, 2, "unknown flag: --strict: overlayctl route avoid --help lists the flags"},
+		{nil, cli.ExitUsage, "overlayctl route is followed by pin, avoid, prefer, never, cost, hops, algorithm, list or remove"},
+		{[]string{"pin"}, cli.ExitUsage, "overlayctl route pin takes one peer, and was given 0 arguments"},
+		{[]string{"pin", "boston"}, cli.ExitUsage, "say which way: either --via with relays in order, or --direct"},
+		{[]string{"pin", "boston", "--via", "a", "--direct"}, cli.ExitUsage, "say which way: either --via with relays in order, or --direct"},
+		{[]string{"pin", "boston", "--via", "a,,b"}, cli.ExitUsage, `--via "a,,b" is neither relays with commas between them nor the word direct`},
+		{[]string{"pin", "boston", "--direct", "--for", "-1h"}, cli.ExitUsage, "--for -1h is not a time that a rule can last: take 1h"},
+		{[]string{"avoid"}, cli.ExitUsage, "overlayctl route avoid takes one relay or several, and was given 0 arguments"},
+		{[]string{"avoid", "a", "--strict"}, cli.ExitUsage, "unknown flag: --strict: overlayctl route avoid --help lists the flags"},
 		{
 			[]string{"cost", "20"},
-			2,
+			cli.ExitUsage,
 			"say what costs more: either `overlayctl route cost RELAY MS`, or `overlayctl route cost --uplink NAME MS`",
 		},
 		{
 			[]string{"cost", "salem", "20", "--uplink", "eth0"},
-			2,
+			cli.ExitUsage,
 			"say what costs more: either `overlayctl route cost RELAY MS`, or `overlayctl route cost --uplink NAME MS`",
 		},
-		{[]string{"cost", "salem", "much"}, 2, `"much" is no number of milliseconds, such as 20`},
-		{[]string{"hops", "few"}, 2, `"few" is no number of hops, such as 2`},
-		{[]string{"remove"}, 2, "say which rules: either their numbers, which `overlayctl route list` shows, or --all"},
-		{[]string{"remove", "3", "--all"}, 2, "say which rules: either their numbers, which `overlayctl route list` shows, or --all"},
-		{[]string{"remove", "x"}, 2, "\"x\" is no number of a rule: `overlayctl route list` shows them"},
-		{[]string{"remove", "9"}, 1, "no such rule as 9: `overlayctl route list` shows those that there are"},
+		{[]string{"cost", "salem", "much"}, cli.ExitUsage, `"much" is no number of milliseconds, such as 20`},
+		{[]string{"hops", "few"}, cli.ExitUsage, `"few" is no number of hops, such as 2`},
+		{[]string{"remove"}, cli.ExitUsage, "say which rules: either their numbers, which `overlayctl route list` shows, or --all"},
+		{[]string{"remove", "3", "--all"}, cli.ExitUsage, "say which rules: either their numbers, which `overlayctl route list` shows, or --all"},
+		{[]string{"remove", "x"}, cli.ExitUsage, "\"x\" is no number of a rule: `overlayctl route list` shows them"},
+		{[]string{"remove", "9"}, cli.ExitUnknown, "no such rule as 9: `overlayctl route list` shows those that there are"},
 	} {
 		t.Run(fmt.Sprint(tt.args), func(t *testing.T) {
 			status, stdout, stderr := ctl(t, &controltest.Backend{}, append([]string{"route"}, tt.args...)...)

@@ -74,29 +74,33 @@ func (s *screen) printJSON(v any, oneLine bool) error {
 type column struct {
 	title string
 	right bool                             // numbers stand under each other
+	list  bool                             // ", " stands between what may stand on lines of its own
+	drop  int                              // where the table is too wide, the highest is left out first; 0: never
 	style func(cell string) lipgloss.Style // nil: plain
 }
 
-const (
-	columnGap = 2
-	minLast   = 16 // cells below which the last column is not folded: the terminal does it as well
-)
-
-// table draws rows under titles, without lines, as a pipe to awk wants it. What is too wide for a terminal is folded in
-// the last column. It ends with a newline.
+// table draws rows under titles, without lines, as a pipe to awk wants it. On a terminal it is made to fit, and says which
+// columns are left out. It ends with a newline.
 func (s *screen) table(columns []column, rows [][]string) string {
-	titles := make([]string, len(columns))
-	widths := make([]int, len(columns))
-	for i, c := range columns {
-		titles[i], widths[i] = c.title, lipgloss.Width(c.title)
-	}
+	text, left := s.fitted(columns, rows, 0)
+	return text + left
+}
+
+// fitted is table for a terminal that is narrower by indent cells; left is the line about what is left out.
+func (s *screen) fitted(columns []column, rows [][]string, indent int) (text, left string) {
 	for _, row := range rows {
 		for i := range row {
 			row[i] = clean(row[i])
-			widths[i] = max(widths[i], lipgloss.Width(row[i]))
 		}
 	}
-	s.foldLast(rows, widths)
+	columns, rows, dropped := fit(columns, rows, s.width()-indent)
+	if len(dropped) > 0 {
+		left = lipgloss.Wrap("(not shown, for lack of width: "+strings.Join(dropped, ", ")+"; -o json shows all)", s.width(), "") + "\n"
+	}
+	titles := make([]string, len(columns))
+	for i, c := range columns {
+		titles[i] = c.title
+	}
 	t := table.New().Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderLeft(false).
 		BorderRight(false).BorderHeader(false).BorderColumn(false).Headers(titles...).Rows(rows...).
 		StyleFunc(func(row, col int) lipgloss.Style {
@@ -116,22 +120,7 @@ func (s *screen) table(columns []column, rows [][]string) string {
 			}
 			return style
 		})
-	return trimLines(t.Render())
-}
-
-// foldLast breaks the last cell of every row into lines where a terminal would.
-func (s *screen) foldLast(rows [][]string, widths []int) {
-	last := len(widths) - 1
-	room := s.width()
-	for _, w := range widths[:last] {
-		room -= w + columnGap
-	}
-	if room < minLast {
-		return
-	}
-	for _, row := range rows {
-		row[last] = lipgloss.Wrap(row[last], room, "")
-	}
+	return trimLines(t.Render()), left
 }
 
 // trimLines takes blanks off the ends of lines.

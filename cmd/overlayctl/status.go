@@ -56,6 +56,9 @@ func statusText(v control.Status) string {
 		{"version", v.Version},
 		{"up", short(uptime)},
 	}
+	if v.Unstored != "" {
+		rows = append(rows, [2]string{"state", v.Unstored})
+	}
 	for _, conflict := range v.Conflicts {
 		rows = append(rows, [2]string{"conflict", conflict})
 	}
@@ -91,13 +94,13 @@ func (s *session) peersTable(peers []control.Peer, now time.Time) string {
 	columns := []column{
 		{title: "PEER"},
 		{title: "STATE", style: stateStyle},
-		{title: "ADDRESSES"},
-		{title: "HEARD", right: true},
-		{title: "HANDSHAKE", right: true},
-		{title: "RX", right: true},
-		{title: "TX", right: true},
-		{title: "RELAYS"},
-		{title: "ENDPOINTS"},
+		{title: "ADDRESSES", list: true},
+		{title: "HEARD", right: true, drop: 2},
+		{title: "HANDSHAKE", right: true, drop: 6},
+		{title: "RX", right: true, drop: 3},
+		{title: "TX", right: true, drop: 4},
+		{title: "RELAYS", drop: 5},
+		{title: "ENDPOINTS", list: true, drop: 1},
 	}
 	var rows [][]string
 	for _, p := range peers {

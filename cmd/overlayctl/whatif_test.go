@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/control"
 	"overlayd/internal/control/controltest"
 )
@@ -42,7 +43,7 @@ func TestWhatIfAsksForWhatTheUserWants(t *testing.T) {
 		{`--cut "a,b,c" is not two nodes with a comma between them, such as belmont,boston`, []string{"what-if", "--cut", "a,b,c"}},
 		{"overlayctl what-if takes no argument, and was given 1 arguments", []string{"what-if", "boston"}},
 	} {
-		if status, stdout, stderr := ctl(t, b, tt.args...); status != 2 || stdout != "" || stderr != "overlayctl: "+tt.want+"\n" {
+		if status, stdout, stderr := ctl(t, b, tt.args...); status != cli.ExitUsage || stdout != "" || stderr != "overlayctl: "+tt.want+"\n" {
 			t.Errorf("%v: status %d, %q, %q", tt.args, status, stdout, stderr)
 		}
 	}
