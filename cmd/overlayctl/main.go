@@ -109,6 +109,7 @@ func newRoot(s *session, environ []string) *cobra.Command {
 		return cli.Usagef("%w: %s --help lists the flags", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
+	cli.SetUsage(root)
 	flags := root.PersistentFlags()
 	flags.StringVar(&s.socket, "socket", defaultSocket(environ), "`path` of the daemon's control socket")
 	flags.StringVarP(&s.format, "output", "o", formatTable, "`form` of what is printed: table or json")

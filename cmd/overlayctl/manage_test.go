@@ -139,7 +139,7 @@ func TestWhatChangesTheNetworkSaysWhatHappenedAndWhatIsNext(t *testing.T) {
 		{
 			[]string{"leave"},
 			"belmont has left charles, and its daemon has stopped: only a new invitation brings it back, " +
-				"with `sudo overlayd join TOKEN --name belmont`",
+				"with `sudo overlayd join - --name belmont`",
 			controltest.Call{Method: "Leave", Asked: false},
 		},
 		{

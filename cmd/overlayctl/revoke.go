@@ -87,7 +87,7 @@ func newLeave(s *session) *cobra.Command {
 				return err
 			}
 			return s.done(fmt.Sprintf("%s has left %s, and its daemon has stopped: only a new invitation brings it back, "+
-				"with `sudo overlayd join TOKEN --name %s`", status.Node, status.Network, status.Node), nil)
+				"with `sudo overlayd join - --name %s`", status.Node, status.Network, status.Node), nil)
 		},
 	}
 	cmd.Flags().BoolVar(&force, "force", false, "even if this node holds the root key or is the only admin")

@@ -118,7 +118,7 @@ func TestLeaving(t *testing.T) {
 	}
 
 	begin := time.Now()
-	r.says(boston.does("leave"), "boston has left", "overlayd join TOKEN --name boston")
+	r.says(boston.does("leave"), "boston has left", "overlayd join - --name boston")
 	took := time.Since(begin)
 	if err := boston.process.Err(); err != nil { // systemd starts again what fails
 		t.Errorf("the daemon that left has ended with %v", err)

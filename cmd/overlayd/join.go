@@ -30,9 +30,9 @@ func newJoin() *cobra.Command {
 		Use:   "join [TOKEN|-] --name NODE",
 		Short: "Become a member of a network, by a token that overlayctl invite printed",
 		Long: "Become a member of a network, by a token that overlayctl invite printed.\n\n" +
-			"The token is a secret. It comes from a file (--token-file), from standard input (-), or from the\n" +
-			"variable " + config.TokenVariable + "; as an argument, other users of this host can see it while the command runs, and the\n" +
-			"shell keeps it in its history.",
+			"The token is a secret. It comes from a file (--token-file), from standard\n" +
+			"input (-), or from the variable " + config.TokenVariable + ". As an argument, other users of\n" +
+			"this host can see it, and the shell keeps it in its history.",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if name == "" {

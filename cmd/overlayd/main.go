@@ -63,6 +63,7 @@ func newRoot() *cobra.Command {
 		return cli.Usagef("%w: %s --help lists the flags", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
+	cli.SetUsage(root)
 	root.AddCommand(newInit(), newJoin(), newUp(), newReset())
 	return root
 }
