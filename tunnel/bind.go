@@ -131,7 +131,7 @@ func (p *Plane) sendOriginals(route *fwd.Route, packets [][]byte) (of [wire.Traf
 // sendOriginal sends packets on a path, or, if that is nil, without a decision.
 func (p *Plane) sendOriginal(route *fwd.Route, path *fwd.Path, packets [][]byte) {
 	if path == nil {
-		p.sendUndecided(pathsOf(route), packets)
+		p.sendUndecided(route, packets)
 		return
 	}
 	p.sendOn(path, packets)
@@ -163,7 +163,8 @@ func (p *Plane) sendCopies(class wire.TrafficClass, way *fwd.Way, packets [][]by
 // sendUndecided sends transport messages while no path is selected. The first ones after a handshake come at once, and
 // to lose a first packet costs its sender a second: so a few go out on several paths, of which the receiver keeps one
 // copy. Many go out on one.
-func (p *Plane) sendUndecided(paths []*fwd.Path, packets [][]byte) {
+func (p *Plane) sendUndecided(route *fwd.Route, packets [][]byte) {
+	paths := pathsOf(route)
 	if len(paths) == 0 {
 		p.count.noPath.Add(uint64(len(packets)))
 		return
@@ -171,8 +172,10 @@ func (p *Plane) sendUndecided(paths []*fwd.Path, packets [][]byte) {
 	if len(packets) > waitingLimit {
 		paths = paths[:1]
 	}
-	for _, path := range paths[:min(len(paths), undecidedPaths)] {
-		p.sendOn(path, packets)
+	for i, path := range paths[:min(len(paths), undecidedPaths)] {
+		if p.mayTry(route, i, packets) {
+			p.sendOn(path, packets)
+		}
 	}
 }
 

@@ -75,8 +75,10 @@ func pathsOf(route *fwd.Route) []*fwd.Path {
 // sendEverywhere sends a packet on all paths of a route.
 func (p *Plane) sendEverywhere(route *fwd.Route, packet []byte) {
 	packets := [][]byte{packet}
-	for _, path := range pathsOf(route) {
-		p.transmit(path.Hop, packets)
+	for i, path := range pathsOf(route) {
+		if p.mayTry(route, i, packets) {
+			p.transmit(path.Hop, packets)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ type Stats struct {
 	Forwarded     uint64 // with a label that goes on, handed to the kernel
 	ForwardFailed uint64 // with a label that goes on, not taken by the kernel
 	SendFailed    uint64 // own, not taken by the kernel: no route, firewall, or send buffer full
-	NoPath        uint64 // from wireguard-go for a peer without any path
+	NoPath        uint64 // from wireguard-go for a peer without any path, or beyond what may be sent on one that never answered
 	UnknownLabel  uint64 // with a label that means nothing, or not to that neighbour
 	Ignored       uint64 // of no known class, misplaced in a label frame, or not for wireguard-go as things are
 	EventsDropped uint64 // events for which the queue had no room

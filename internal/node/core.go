@@ -111,7 +111,8 @@ type Core struct {
 	hellos      bucket        // to members without contact
 	outcasts    []wire.NodeID // whose frames are still opened, for what the root says in them
 	outside     bucket        // of such frames
-	pleaded     time.Time     // when members that do not answer were last told what the root says
+	trials      trials
+	pleaded     time.Time // when members that do not answer were last told what the root says
 
 	networks        networks
 	networksChanged bool
@@ -171,6 +172,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		takeovers: make(takeovers), builds: newBuilds(), told: make(told),
 		dirty: true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
 		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
+		trials:   newTrials(),
 		rules:    loadRules(now, cfg.Rules),
 		networks: networks{carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool)},
 	}

@@ -31,17 +31,21 @@ type bucket struct {
 
 // take draws a token and reports whether there was one.
 func (b *bucket) take(now time.Time) bool {
-	if b.at.IsZero() {
-		b.left = b.depth
-	} else if d := now.Sub(b.at); d > 0 {
-		b.left = min(b.depth, b.left+d.Seconds()*b.rate)
-	}
-	b.at = now
-	if b.left < 1 {
+	if b.peek(now) < 1 {
 		return false
 	}
 	b.left--
 	return true
+}
+
+// peek is how many tokens there are.
+func (b *bucket) peek(now time.Time) float64 {
+	if b.at.IsZero() {
+		b.left, b.at = b.depth, now
+	} else if d := now.Sub(b.at); d > 0 {
+		b.left, b.at = min(b.depth, b.left+d.Seconds()*b.rate), now
+	}
+	return b.left
 }
 
 // helloEvery bounds the Hellos on one path of a peer, and those to all addresses at which it is not known; replayEvery
@@ -319,7 +323,7 @@ func (c *Core) bye(now time.Time, p *peer) {
 
 // sendOn seals a message for the peer and sends it on a path.
 func (c *Core) sendOn(p *peer, on *path, kind wire.Kind, body []byte) {
-	if on == nil {
+	if on == nil || !c.mayTry(c.now, p, on) {
 		return
 	}
 	raw, err := c.box.Seal(nil, p.id, kind, body)

@@ -54,6 +54,7 @@ type peer struct {
 	hop    probe.Rate      // the least for its direct paths: it relays what this node sends
 	beside probe.Rate      // the least for its selected path: it stands beside a member that data flows to, or beside us
 	frames bucket          // that it may send
+	trial  trial           // what may be sent to addresses of it that never answered
 	runs   duplicates.Runs // in which it was heard
 
 	prober   *probe.Prober

@@ -129,7 +129,7 @@ func (c *Core) enterPeer(now time.Time, t *fwd.Table, p *peer) (alone bool) {
 func (c *Core) makeEntry(now time.Time, p *peer) *entry {
 	route := &fwd.Route{Awake: p.use.level == active, Held: c.catchup.holds(p.id)}
 	e := &entry{route: route}
-	var candidates []*fwd.Path
+	var known, candidates []*fwd.Path
 	for _, q := range p.sorted() {
 		if q.direct() {
 			if q.heard {
@@ -142,12 +142,14 @@ func (c *Core) makeEntry(now time.Time, p *peer) *entry {
 		switch p.state(q.id) {
 		case probe.Up, probe.Suspect:
 			route.All = append(route.All, q.fwd)
+		case probe.Dead:
+			known = append(known, q.fwd)
 		default:
 			candidates = append(candidates, q.fwd)
 		}
 	}
 	if len(route.All) == 0 {
-		route.All = candidates
+		route.All, route.Known, route.Trial = append(known, candidates...), len(known), p.trial.bytes
 	}
 	for class := range route.Ways {
 		route.Ways[class] = p.way(wire.TrafficClass(class))

@@ -116,6 +116,8 @@ type Way struct {
 type Route struct {
 	Ways  [wire.TrafficClasses]Way // by wire.TrafficClass
 	All   []*Path                  // every live or candidate path: handshakes go out on each
+	Trial *Budget                  // bounds the bytes on the paths of All that never answered a probe; nil: nothing does
+	Known int                      // how many paths of All, the first ones, have answered; if Trial is nil, of no meaning
 	Held  bool                     // no session yet: nothing but control frames goes to the peer or is taken from it
 	Awake bool                     // the control loop knows that the peer is active; if not, the next data packet wakes it
 }
