@@ -111,6 +111,7 @@ type Core struct {
 	hellos      bucket        // to members without contact
 	outcasts    []wire.NodeID // whose frames are still opened, for what the root says in them
 	outside     bucket        // of such frames
+	astray      bucket        // Hellos to addresses that no path has
 	trials      trials
 	pleaded     time.Time // when members that do not answer were last told what the root says
 
@@ -173,6 +174,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		dirty: true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
 		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
 		trials:   newTrials(),
+		astray:   bucket{rate: astrayHellos, depth: astrayHellos},
 		rules:    loadRules(now, cfg.Rules),
 		networks: networks{carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool)},
 	}

@@ -55,6 +55,10 @@ const (
 	replayEvery = 200 * time.Millisecond
 )
 
+// astrayHellos bounds them a second for all peers together, where they go to addresses that no path has: who has recorded
+// frames of many peers can repeat them from anybody's address.
+const astrayHellos = 100
+
 // datagram handles a datagram that is not WireGuard's.
 func (c *Core) datagram(now time.Time, in Datagram) {
 	back := fwd.Hop{Socket: in.Socket, Addr: in.From}
@@ -152,12 +156,13 @@ func (c *Core) hello(now time.Time, p *peer, in Datagram, frame seal.Frame, back
 		}
 	} else {
 		last, gap := &p.meeting.lastHello, helloEvery
-		if q := p.expectedOn(in); replayed {
+		q := p.expectedOn(in)
+		if replayed {
 			last, gap = &p.meeting.lastReplay, replayEvery
 		} else if q != nil {
 			last = &q.lastHello
 		}
-		if now.Sub(*last) < gap {
+		if now.Sub(*last) < gap || q == nil && !c.astray.take(now) {
 			return
 		}
 		*last = now

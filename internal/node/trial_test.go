@@ -147,3 +147,32 @@ func (f *fixture) answers() {
 		}
 	}
 }
+
+// Who has recorded frames of many members repeats them from addresses of its choice. They are genuine, but not fresh.
+func TestFewHellosGoAstray(t *testing.T) {
+	k := newCrowd(t, 30, CoreConfig{}, nil)
+	var recorded [][]byte
+	for _, o := range k.others {
+		frame, err := o.box.Seal(nil, k.core.self, wire.KindPing, (&wire.Ping{Path: 1, Seq: 1}).Append(nil))
+		check(t, err)
+		recorded = append(recorded, frame)
+	}
+	sent, bytes, heard := 0, 0, 0
+	for i := range 10_000 {
+		k.now = k.now.Add(time.Millisecond)
+		in := Datagram{Class: wire.ClassControl, Data: recorded[i%len(recorded)], From: victimAt(i), At: k.now}
+		check(t, k.core.Step(k.now, in))
+		heard += len(in.Data)
+		for _, out := range k.core.Drain(nil) {
+			if s, ok := out.(Send); ok && victims.Contains(s.Hop.Addr.Addr()) {
+				sent, bytes = sent+1, bytes+len(s.Frame)
+			}
+		}
+	}
+	if most := 11 * (astrayHellos + strangerHellos); sent > most || sent < most/2 {
+		t.Errorf("%d hellos in ten seconds, at most %d are allowed", sent, most)
+	}
+	if bytes > heard {
+		t.Errorf("%d bytes in answer to %d", bytes, heard)
+	}
+}
