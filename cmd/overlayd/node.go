@@ -33,7 +33,7 @@ func runNode(
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	n, err := node.Open(cfg, dir, version, log)
+	n, err := afterPredecessor(ctx, log, func() (*node.Node, error) { return node.Open(cfg, dir, version, log) })
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"time"
@@ -56,13 +57,13 @@ func logger(c config.Log, w io.Writer) (*slog.Logger, *slog.LevelVar) {
 
 // up runs a node until ctx ends, in a network of its own if it has none yet.
 func up(ctx context.Context, cfg config.Config, log *slog.Logger) error {
-	dir, err := state.Open(cfg.State)
+	dir, err := afterPredecessor(ctx, log, func() (*state.Dir, error) { return state.Open(cfg.State) })
 	if err != nil {
 		return err
 	}
 	defer func() { _ = dir.Close() }()
 	// The socket comes first: whoever is beside another daemon finds out before touching interfaces and routes.
-	listener, err := control.Listen(cfg.Socket)
+	listener, err := afterPredecessor(ctx, log, func() (net.Listener, error) { return control.Listen(cfg.Socket) })
 	if err != nil {
 		return err
 	}
