@@ -46,7 +46,7 @@ type Config struct {
 	// A bound on circuits that others opened, ending here or relayed. The opener that a circuit names is only proved to
 	// its first hop, so a bound per opener holds for each neighbour by itself: a liar uses up its own share.
 	Total       int
-	PerNeighbor int // opened through one neighbour
+	PerNeighbor int // opened through one neighbour; an eighth of that when half of Total is taken
 	PerOpener   int // of one opener, through one neighbour
 	Own         int // opened by this node
 }

@@ -313,6 +313,34 @@ func TestLiarUsesUpOnlyItsOwnShareOfAnOpener(t *testing.T) {
 	}
 }
 
+func TestGreedyNeighboursLeaveRoomForOthers(t *testing.T) {
+	cfg := DefaultConfig()
+	m := newMachine(t, 1, cfg)
+	step(t, m, 0, SetRelay{Allowed: true})
+	last := 0
+	for n := byte(2); n < 22; n++ { // the 20th is honest
+		for i := range cfg.PerNeighbor {
+			for opener := range byte(8) { // made up
+				o := wire.CircuitOpen{
+					ID: wire.CircuitID(1 + int(n)<<20 + i<<8 + int(opener)), Opener: id(100 + opener), Hop: 1, Label: 5,
+					Route: []wire.NodeID{id(n), id(1)},
+				}
+				step(t, m, 0, Reachable{ID: id(n), Direct: true})
+				step(t, m, 0, Received{From: id(n), Message: o})
+			}
+			if n == 21 {
+				break
+			}
+		}
+		if last = m.counts.neighbor[id(n)]; last > cfg.PerNeighbor {
+			t.Fatalf("%d circuits by one neighbor", last)
+		}
+	}
+	if last != 8 {
+		t.Errorf("after 19 greedy neighbors an honest one gets %d circuits of the 8 that it opens", last)
+	}
+}
+
 func TestRefusalReachesTheOpenerWithItsAuthor(t *testing.T) {
 	nodes := chain(t, 4)
 	step(t, nodes[3], 0, SetRelay{Allowed: false})

@@ -121,13 +121,22 @@ func (m *Machine) refuse(from wire.NodeID, o wire.CircuitOpen) wire.Reason {
 		return wire.ReasonRefused
 	case !last && m.full,
 		m.counts.others >= m.cfg.Total,
-		m.counts.neighbor[from] >= m.cfg.PerNeighbor,
+		m.counts.neighbor[from] >= m.share(),
 		m.counts.opener[[2]wire.NodeID{from, o.Opener}] >= m.cfg.PerOpener:
 		return wire.ReasonFull
 	case !last && !m.reachable[o.Route[o.Hop+1]]:
 		return wire.ReasonUnreachable
 	}
 	return 0
+}
+
+// share is how many circuits may be opened through one neighbor. When half of all are taken it is an eighth of what it was,
+// so that a few greedy neighbors leave room for others.
+func (m *Machine) share() int {
+	if m.counts.others >= m.cfg.Total/2 {
+		return m.cfg.PerNeighbor / 8
+	}
+	return m.cfg.PerNeighbor
 }
 
 // receiveRepeated answers an Open for a circuit that exists. One that differs from the first is not the same circuit:

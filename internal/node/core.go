@@ -308,6 +308,7 @@ func (c *Core) tick(now time.Time) {
 		c.reportUse(now)
 		for _, id := range c.order {
 			c.dropCandidates(now, c.peers[id])
+			c.dropUnproven(now, c.peers[id])
 		}
 		c.reviewContacts(now)
 		c.plead(now)

@@ -189,6 +189,7 @@ func (c *Core) restarted(now time.Time, p *peer) {
 func (c *Core) arrivedOn(now time.Time, p *peer, in Datagram) *path {
 	if in.Path != nil {
 		if q := p.paths[in.Path.ID]; q != nil && !q.direct() {
+			q.heard = true
 			c.step(c.circuits.Step(now, circuit.Used{ID: q.circuit, At: now}))
 			return q
 		}

@@ -112,7 +112,7 @@ type path struct {
 	rate    probe.Rate
 
 	endpoint netip.AddrPort // direct only
-	heard    bool           // direct only: an authenticated frame came from the endpoint
+	heard    bool           // an authenticated frame of the peer came from the endpoint, or through the circuit
 
 	circuit   wire.CircuitID // relayed only
 	via       []wire.NodeID

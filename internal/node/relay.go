@@ -53,7 +53,7 @@ func (c *Core) circuitOpened(now time.Time, out circuit.Opened) {
 		c.step(c.circuits.Step(now, circuit.Close{ID: out.ID}))
 		return
 	}
-	if _, circuits := p.count(); circuits >= maxCircuits && !c.dropWorstCircuit(now, p) {
+	if !c.makeRoom(now, p, out) {
 		if out.Initiator {
 			p.relays.failed(now, out.Via, "there are too many circuits to the peer")
 		}
