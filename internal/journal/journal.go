@@ -5,7 +5,7 @@
 //
 // Record never waits: where the disk is slower than events come, they are counted, and the count is written in their place.
 // The two segments are lines of JSON, mode 0600, and together hold at most 2 MB. A line that a crash tore is ended by the
-// next start and left out by whoever reads.
+// next start and left out by whoever reads. What stands in the place of a file or of the directory and is none is moved aside.
 package journal
 
 import (
@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -52,17 +51,15 @@ type item struct {
 	written chan<- struct{}
 }
 
-// Open makes the directory if it is not there, and starts the writer. Close ends it.
-func Open(dir string, log *slog.Logger) (*Journal, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
-	}
+// Open makes the directory if it is not there, and starts the writer. Close ends it. Where nothing can be written now, each
+// event tries again.
+func Open(dir string, log *slog.Logger) *Journal {
 	j := create(dir, maxQueue, maxSegment, log)
 	if err := j.segment.open(); err != nil {
-		return nil, fmt.Errorf("journal: %w", err)
+		j.failed(err)
 	}
 	go j.write()
-	return j, nil
+	return j
 }
 
 // create makes a journal with nobody who writes.
@@ -217,11 +214,21 @@ func (j *Journal) flush(w *lines) {
 	if err != nil {
 		j.dropped.Add(w.events)
 	}
-	if err != nil && !j.failing {
-		j.log.Error("cannot write to the journal: overlayctl history will have a gap", "err", err)
+	if err != nil {
+		j.failed(err)
+	} else {
+		j.failing = false
 	}
-	j.failing = err != nil
 	*w = lines{text: w.text[:0], last: w.last}
+}
+
+// failed says once that the journal cannot be written.
+func (j *Journal) failed(err error) {
+	if !j.failing {
+		j.log.Warn("cannot write to the journal: overlayctl history will have a gap until there is room on the disk, and it is writable",
+			"err", err)
+	}
+	j.failing = true
 }
 
 func (j *Journal) append(b []byte) error {

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"time"
 )
 
 // segment is the file that is written, and the one before it.
@@ -20,6 +22,9 @@ type segment struct {
 
 // open opens the file for appending, and finds out whether its last line is whole.
 func (s *segment) open() error {
+	if err := s.prepare(); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -36,6 +41,27 @@ func (s *segment) open() error {
 		s.torn = err != nil || last[0] != '\n'
 	}
 	return nil
+}
+
+// prepare makes the directory, and moves aside what is in the place of it or of a file and is something else.
+func (s *segment) prepare() error {
+	dir := filepath.Dir(s.path)
+	if err := aside(dir, fs.FileMode.IsDir); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return errors.Join(aside(s.path, fs.FileMode.IsRegular), aside(s.older, fs.FileMode.IsRegular))
+}
+
+// aside moves away what is not of the right kind.
+func aside(path string, right func(fs.FileMode) bool) error {
+	info, err := os.Stat(path)
+	if err != nil || right(info.Mode()) {
+		return nil // if it cannot be used, opening it tells
+	}
+	return os.Rename(path, path+".damaged-"+time.Now().UTC().Format("20060102T150405.000000Z"))
 }
 
 func (s *segment) close() error {
