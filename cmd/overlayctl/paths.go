@@ -57,7 +57,7 @@ func newPaths(s *session) *cobra.Command {
 
 // cutOff reports whether no path works to any of the peers.
 func cutOff(peers []control.PeerPaths) bool {
-	return !slices.ContainsFunc(peers, func(p control.PeerPaths) bool { return p.State != control.StateDead || p.Selected != nil })
+	return !slices.ContainsFunc(peers, func(p control.PeerPaths) bool { return p.State != control.StateDead })
 }
 
 func (s *session) watchPaths(cmd *cobra.Command, q control.PathsQuery, interval time.Duration, why bool) error {

@@ -3,12 +3,47 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"overlayd/config"
 )
+
+// TestHangupOfTheTerminalEndsTheDaemon holds what SIGHUP means with a terminal, and once it is gone.
+func TestHangupOfTheTerminalEndsTheDaemon(t *testing.T) {
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	defer func() { _ = person.Close() }()
+	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
+	if err := errors.Join(err, unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0)); err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	program, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	defer func() { _ = program.Close() }()
+	h := hangups{signals: make(chan os.Signal), terminal: program}
+	reloads, stopped := make(chan struct{}), make(chan struct{})
+	go h.serve(t.Context(), func() { close(stopped) }, func() { reloads <- struct{}{} })
+	for range 2 {
+		h.signals <- syscall.SIGHUP
+		<-reloads
+	}
+	if err := person.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.signals <- syscall.SIGHUP
+	<-stopped
+}
 
 func TestReloadChangesTheLogLevelAndNamesTheRest(t *testing.T) {
 	running := config.Config{Interface: "overlay0", MTU: 1400, Log: config.Log{Level: slog.LevelInfo, Format: config.LogText}}

@@ -158,7 +158,7 @@ func joinNetwork(ctx context.Context, dir *state.Dir, p state.Pending, instead b
 	}
 	err = dir.SaveNetwork(state.Membership{
 		Network: joined.Network, Certificate: joined.Certificate.Raw(),
-		Contact: state.Contact{Node: joined.Sponsor, Endpoint: joined.Reached},
+		Contact: state.Contact{Node: joined.Sponsor, Endpoint: joined.Reached}, Known: joined.Items,
 	})
 	if err != nil {
 		return joined, err

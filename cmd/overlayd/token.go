@@ -33,6 +33,9 @@ func (t tokenSource) read() (string, error) {
 	case len(t.args) == 1 && t.args[0] != "-":
 		return t.args[0], nil
 	case len(t.args) == 1 || t.file == "-":
+		if f, ok := t.stdin.(*os.File); ok && isTerminal(f) {
+			_, _ = fmt.Fprint(f, "paste the token: ")
+		}
 		return firstLine(t.stdin, "standard input")
 	case t.file != "":
 		f, err := os.Open(t.file)

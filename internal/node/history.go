@@ -39,14 +39,9 @@ func (c *Core) notable(p *peer, q *path, out probe.Changed) bool {
 	return inUse && (died || out.From == probe.Dead && out.To == probe.Up)
 }
 
-// openJournal starts the journal. A node works without one.
+// openJournal starts the journal.
 func (n *Node) openJournal() {
-	j, err := journal.Open(filepath.Join(n.dir.Path(), "journal"), n.log)
-	if err != nil {
-		n.log.Error("cannot keep a journal: overlayctl history will have nothing of this run", "err", err)
-		return
-	}
-	n.journal = j
+	n.journal = journal.Open(filepath.Join(n.dir.Path(), "journal"), n.log)
 	n.note(journal.Event{Kind: journal.Started, Reason: n.version})
 }
 

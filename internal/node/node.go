@@ -37,7 +37,7 @@ type Node struct {
 	plane *tunnel.Plane
 	saver *saver
 
-	journal *journal.Journal // nil if it cannot be kept
+	journal *journal.Journal
 
 	name     string
 	started  time.Time
@@ -364,6 +364,11 @@ func (n *Node) goodbye() {
 	now := time.Now()
 	n.note(journal.Event{Kind: journal.Stopped})
 	_ = n.saveMembers(SaveMembers{Items: n.core.members.Stored()})
+	if !n.leaving {
+		if err := n.store(n.core.members.Network(), n.core.members.Certificate()); err != nil {
+			n.log.Warn("cannot store the network", "err", err)
+		}
+	}
 	if err := n.core.Step(now, Shutdown{}); err == nil {
 		_ = n.act()
 	}
@@ -389,10 +394,7 @@ func (n *Node) saveMembership(out SaveMembership) error {
 	if n.leaving {
 		return nil
 	}
-	err := n.dir.SaveNetwork(state.Membership{
-		Network: out.Network, Certificate: out.Certificate.Raw(), Contact: state.Contact(n.contact),
-	})
-	if err != nil {
+	if err := n.store(out.Network, out.Certificate); err != nil {
 		n.log.Error("cannot store the certificate of this node", "err", err)
 		return err
 	}

@@ -54,11 +54,38 @@ func load(dir *state.Dir, now time.Time) (m membership, err error) {
 	if m.items, err = dir.Items(); err != nil {
 		return m, err
 	}
+	if len(m.items) == 0 {
+		m.items = stored.Known
+	}
 	if m.rules, err = dir.Rules(); err != nil {
 		return m, err
 	}
 	m.epoch, err = dir.NextEpoch(now)
 	return m, err
+}
+
+// maxKnown bounds the records that are kept with the network.
+const maxKnown = 8
+
+// store is what the file network is to say now: with the records of a few members, admins first, since without any this node
+// could speak to nobody and so learn nothing.
+func (n *Node) store(network *member.Network, certificate *member.Certificate) error {
+	set := n.core.members
+	var admins, others [][]byte
+	for _, id := range set.IDs() {
+		m, ok := set.Get(id)
+		switch {
+		case !ok || id == n.core.self || len(m.Record.Endpoints) == 0:
+		case m.Admin:
+			admins = append(admins, member.Item{Kind: member.KindRecord, Raw: m.Record.Raw()}.Stored())
+		case len(others) < maxKnown:
+			others = append(others, member.Item{Kind: member.KindRecord, Raw: m.Record.Raw()}.Stored())
+		}
+	}
+	known := append(admins, others...)
+	return n.dir.SaveNetwork(state.Membership{
+		Network: network, Certificate: certificate.Raw(), Contact: state.Contact(n.contact), Known: known[:min(len(known), maxKnown)],
+	})
 }
 
 // refusal is a sentence about a file of the state that only a person can put right.

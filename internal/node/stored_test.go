@@ -81,3 +81,21 @@ func bring(t *testing.T, from, to, name string) {
 	check(t, err)
 	check(t, os.WriteFile(filepath.Join(to, name), b, 0o600))
 }
+
+func TestNodeWithoutRecordsKnowsWhomToAsk(t *testing.T) {
+	path := storedNode(t, 1)
+	dir, err := state.Open(path)
+	check(t, err)
+	defer func() { check(t, dir.Close()) }()
+	m, err := dir.Network()
+	check(t, err)
+	m.Known = [][]byte{[]byte("a record")}
+	check(t, dir.SaveNetwork(m))
+	if got, err := load(dir, epoch0); err != nil || len(got.items) != 1 || string(got.items[0]) != "a record" {
+		t.Errorf("knows %q, %v", got.items, err)
+	}
+	check(t, dir.SaveItems([][]byte{[]byte("one"), []byte("two")}))
+	if got, err := load(dir, epoch0); err != nil || len(got.items) != 2 {
+		t.Errorf("with its records it knows %q, %v", got.items, err)
+	}
+}

@@ -20,6 +20,7 @@ type Membership struct {
 	Network     *member.Network
 	Certificate []byte // this node's own; whether it is valid now, Network.VerifyCertificate tells
 	Contact     Contact
+	Known       [][]byte // records of a few members, as Items has them: enough to learn the others from, should all items be lost
 }
 
 // Contact is where this node reached its inviter when it joined; zero on the node that made the network.
@@ -34,10 +35,11 @@ type identityContent struct {
 }
 
 type networkContent struct {
-	Settings    []byte `cbor:"1,keyasint"`
-	Certificate []byte `cbor:"2,keyasint"`
-	Inviter     []byte `cbor:"3,keyasint,omitempty"`
-	Reached     string `cbor:"4,keyasint,omitempty"` // ADDRESS:PORT
+	Settings    []byte   `cbor:"1,keyasint"`
+	Certificate []byte   `cbor:"2,keyasint"`
+	Inviter     []byte   `cbor:"3,keyasint,omitempty"`
+	Reached     string   `cbor:"4,keyasint,omitempty"` // ADDRESS:PORT
+	Known       [][]byte `cbor:"5,keyasint,omitempty"`
 }
 
 // Identity reads the node's keys; ErrAbsent on a node that has none yet.
@@ -79,7 +81,7 @@ func (d *Dir) Network() (Membership, error) {
 	if err != nil {
 		return Membership{}, d.unusable(networkFile, fmt.Errorf("%w: %w", ErrDamaged, err))
 	}
-	m := Membership{Network: n, Certificate: c.Certificate}
+	m := Membership{Network: n, Certificate: c.Certificate, Known: c.Known}
 	if c.Reached != "" {
 		copy(m.Contact.Node[:], c.Inviter)
 		if m.Contact.Endpoint, err = netip.ParseAddrPort(c.Reached); err != nil {
@@ -91,7 +93,7 @@ func (d *Dir) Network() (Membership, error) {
 
 // SaveNetwork stores the network that this node is a member of.
 func (d *Dir) SaveNetwork(m Membership) error {
-	c := networkContent{Settings: m.Network.Raw(), Certificate: m.Certificate}
+	c := networkContent{Settings: m.Network.Raw(), Certificate: m.Certificate, Known: m.Known}
 	if m.Contact.Endpoint.IsValid() {
 		c.Inviter, c.Reached = m.Contact.Node[:], m.Contact.Endpoint.String()
 	}
