@@ -32,6 +32,7 @@ type SizeSample struct {
 	Up       bool
 	Carries  bool          // data is sent on it, or copies are
 	Missing  bool          // the latest data has not arrived
+	Heavy    bool          // much of it does not, or somebody is about to be blamed for what does not
 	LastLoss time.Time     // when data was last noticed to be lost; zero: never
 	Answered time.Time     // when the latest probe was sent that was answered
 	Patience time.Duration // how long an answer takes at most
@@ -59,8 +60,9 @@ type Sizes struct {
 
 type sizePath struct {
 	id      wire.PathID
-	passed  int // the largest size that was answered for
-	refused int // the smallest that was not; zero: none
+	passed  int       // the largest size that was answered for
+	at      time.Time // when a test of it began
+	refused int       // the smallest that was not; zero: none
 	since   time.Time
 	test    sizeTest
 	due     time.Time // no test begins earlier
@@ -133,10 +135,14 @@ func (s *Sizes) observe(now time.Time, p *sizePath, in *SizeSample) {
 // wants reports whether a path should be tested now.
 func (s *Sizes) wants(now time.Time, p *sizePath, in *SizeSample) bool {
 	need := s.Need()
-	if !in.Up || need < leastSize || now.Before(p.due) {
+	if !in.Up || need < leastSize || p.refused > 0 && now.Before(p.due) {
 		return false
 	}
 	switch {
+	case in.Heavy && now.Sub(p.tested) >= testAgain:
+		return true
+	case now.Before(p.due):
+		return false
 	case p.refused > 0:
 		return true // again
 	case in.Carries && (in.Missing || in.LastLoss.After(p.tested) && now.Sub(in.LastLoss) < lossWithin):
@@ -171,7 +177,7 @@ func (s *Sizes) Answered(now time.Time, token uint64) {
 		if t.size == 0 || t.token != token {
 			continue
 		}
-		p.passed = max(p.passed, t.size)
+		p.passed, p.at = max(p.passed, t.size), t.began
 		if p.refused > 0 && p.passed >= p.refused {
 			p.refused, p.again = 0, 0
 		}
@@ -197,10 +203,10 @@ func (s *Sizes) Passes(id wire.PathID) bool {
 	return need < leastSize || p != nil && p.refused == 0 && p.passed >= need
 }
 
-// Testing reports whether a test of a path runs.
-func (s *Sizes) Testing(id wire.PathID) bool {
-	p := s.find(id)
-	return p != nil && p.test.size > 0
+// PassedSince reports whether a path has been seen since a time to carry the largest packets that are sent to the peer, or
+// these are so small that every path does.
+func (s *Sizes) PassedSince(id wire.PathID, since time.Time) bool {
+	return s.Need() < leastSize || s.Passes(id) && s.find(id).at.After(since)
 }
 
 // Limited reports whether a path to the peer is too small for what is sent to it.

@@ -14,6 +14,7 @@ type sizeRig struct {
 	limits []int // of the paths; zero: none
 	loss   map[int]time.Time
 	tests  int
+	heavy  bool
 	*Sizes
 }
 
@@ -30,7 +31,7 @@ func (r *sizeRig) run(d time.Duration, carries int, answer bool) {
 		var list []SizeSample
 		for i := range r.limits {
 			list = append(list, SizeSample{
-				Path: wire.PathID(i + 1), Up: true, Carries: i == carries, LastLoss: r.loss[i], Answered: r.now.Add(-30 * time.Millisecond),
+				Path: wire.PathID(i + 1), Up: true, Carries: i == carries, LastLoss: r.loss[i], Heavy: r.heavy, Answered: r.now.Add(-30 * time.Millisecond),
 				Patience: 50 * time.Millisecond,
 			})
 			if !answer {
@@ -75,6 +76,24 @@ func TestLossThatHasNothingToDoWithSizeIsTestedRarely(t *testing.T) {
 	}
 	if r.TooSmall(1) != "" || r.tests > 20 {
 		t.Errorf("%d tests in ten minutes; %s", r.tests, r.TooSmall(1))
+	}
+}
+
+func TestHeavyLossIsTestedAtOnce(t *testing.T) {
+	r := newSizeRig(t, 0)
+	r.Largest(r.now, 1332)
+	for range 10 { // until tests for ordinary losses are rare
+		r.lose(0)
+		r.run(10*time.Second, 0, true)
+	}
+	r.limits[0], r.heavy = 1208, true
+	at := r.now
+	if !r.PassedSince(1, start) || r.PassedSince(1, at) {
+		t.Error("it is not known when the path was last seen to carry large packets")
+	}
+	r.run(time.Second, 0, true)
+	if r.TooSmall(1) == "" {
+		t.Error("the path is not found to be too small")
 	}
 }
 

@@ -31,7 +31,7 @@ func dataSeen(q *path, m *probe.Measurement, carries bool) (blackhole.Sample, bl
 	}
 	return sample, blackhole.SizeSample{
 		Path: q.id, Up: up, Carries: carries, Missing: m.Passage.Missing > 0, LastLoss: m.LastLoss,
-		Answered: m.LastDelivered, Patience: m.RTT + 4*m.Deviation,
+		Heavy: carries && (m.LossRecentLow >= heavyLoss || m.Passage.Missing > 1) || !q.doubted.IsZero(), Answered: m.LastDelivered, Patience: m.RTT + 4*m.Deviation,
 	}
 }
 
@@ -73,5 +73,8 @@ func (p *peer) judgeHoles(to *pathselect.Path) {
 	to.Doubtful = finding == blackhole.Doubtful
 }
 
+// heavyLoss is the part of the data that is surely lost lately, from which on the size of it is suspected at once.
+const heavyLoss = 0.05
+
 // excusedBySize reports whether what a path drops may be what is too large for it: then no relay is to blame.
-func (p *peer) excusedBySize(q *path) bool { return !p.sizes.Passes(q.id) }
+func (p *peer) excusedBySize(q *path) bool { return !p.sizes.PassedSince(q.id, q.doubted) }
