@@ -44,7 +44,9 @@ type Sample struct {
 	Path    wire.PathID
 	Up      bool // it answers probes
 	Passage probe.Passage
-	Partial string // the evidence that it drops a part of the data, in words; empty if there is none
+	Partial string    // the evidence that it drops a part of the data, in words; empty if there is none
+	Since   time.Time // it must show that it passes data after this time; zero: it need not
+	Why     string    // it must
 }
 
 // Tracker is a pure state machine for the paths to one peer. Times must not run backwards.
@@ -59,6 +61,8 @@ type path struct {
 	id      wire.PathID
 	up      bool
 	last    probe.Passage
+	since   time.Time // it must show that it passes data since,
+	because string    // for this reason
 	arrived time.Time // when data was last seen to arrive
 
 	blocked time.Time // since when; zero: it is not
@@ -105,7 +109,7 @@ func (t *Tracker) observe(now time.Time, p *path, s *Sample) {
 	if s.Passage.Arrived > p.last.Arrived {
 		p.arrived = now
 	}
-	p.up, p.last = s.Up, s.Passage
+	p.up, p.last, p.since, p.because = s.Up, s.Passage, s.Since, s.Why
 	t.reviewTrial(now, p)
 	if !p.blocked.IsZero() {
 		return
@@ -174,6 +178,8 @@ func (t *Tracker) Finding(id wire.PathID) (f Finding, why string) {
 		return Blocked, p.why
 	case !t.fault.IsZero() && (p.arrived.Before(t.fault) || !p.began.IsZero()):
 		return Unproven, "no data has been seen to arrive on it since another path to this peer began to drop data"
+	case p.arrived.Before(p.since):
+		return Unproven, p.because
 	case p.last.Missing > 0:
 		return Doubtful, ""
 	case p.arrived.Before(t.doubt):

@@ -14,6 +14,7 @@ type account struct {
 	at        time.Time
 	offences  int
 	held      bool // quarantined, as far as was told
+	from      time.Time
 	until     time.Time
 	probation time.Time
 	why       string
@@ -73,7 +74,7 @@ func (l *Ledger) quarantine(now time.Time, k pair, a *account) {
 		length = doubled
 	}
 	a.offences++
-	a.until = now.Add(length)
+	a.from, a.until = now, now.Add(length)
 	a.probation = a.until.Add(max(length, leastProbation))
 	a.held = true
 	a.set(now, 0)

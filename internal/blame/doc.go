@@ -28,6 +28,6 @@
 // # Whose word
 //
 // What arrived is the word of the peer at the other end, and it may lie. So blame is kept by relay and peer: what a peer
-// says about a relay counts for paths to that peer. Only when two peers agree does it count for all. A peer that lies
-// harms whoever wants to reach it, and nobody else.
+// says about a relay counts for paths to that peer. When two peers agree, paths over the relay to others must show first that
+// they carry data (Reported), as copies of it do. A peer that lies harms whoever wants to reach it, and nobody else.
 package blame

@@ -153,38 +153,38 @@ func (l *Ledger) Drain(dst []Change) []Change {
 	return dst
 }
 
-// Quarantined reports whether a relay should not be used on the way to a peer, until when, and why: by the evidence of
-// that peer, or by that of two others.
+// Quarantined reports whether a relay should not be used on the way to a peer, by the evidence of that peer; until when, and
+// why.
 func (l *Ledger) Quarantined(now time.Time, relay, peer wire.NodeID) (until time.Time, why string, quarantined bool) {
 	if a := l.accounts[pair{relay, peer}]; a != nil && now.Before(a.until) {
 		return a.until, a.why, true
 	}
-	var first, second pair // the two that last longest
-	n := 0
-	for k, a := range l.accounts {
-		if k.relay != relay || !now.Before(a.until) {
-			continue
-		}
-		switch n++; {
-		case n == 1 || l.longer(k, first):
-			first, second = k, first
-		case n == 2 || l.longer(k, second):
-			second = k
-		}
-	}
-	if n < 2 {
-		return time.Time{}, "", false
-	}
-	a := l.accounts[second]
-	return a.until, a.why, true
+	return time.Time{}, "", false
 }
 
-// longer orders accounts by the ends of their quarantines.
-func (l *Ledger) longer(a, b pair) bool {
-	if c := l.accounts[a].until.Compare(l.accounts[b].until); c != 0 {
-		return c > 0
+// Reported reports whether a relay is in quarantine by the evidence of two other peers or more, since when two have been of
+// that opinion, and what the later one says. It asks for proof that the relay carries data to this peer, and is none itself:
+// two peers that lie together must not take an honest relay from all others.
+func (l *Ledger) Reported(now time.Time, relay, peer wire.NodeID) (since time.Time, why string, reported bool) {
+	var first, second time.Time
+	n := 0
+	for _, k := range l.sorted() {
+		a := l.accounts[k]
+		if k.relay != relay || k.peer == peer || !now.Before(a.until) {
+			continue
+		}
+		n++
+		switch {
+		case first.IsZero() || a.from.Before(first):
+			second, first = first, a.from
+			if n == 1 {
+				why = a.why
+			}
+		case second.IsZero() || a.from.Before(second):
+			second, why = a.from, a.why
+		}
 	}
-	return comparePairs(a, b) < 0
+	return second, why, n >= 2
 }
 
 // Accounts are all accounts, in order.

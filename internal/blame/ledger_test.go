@@ -134,16 +134,26 @@ func TestWhoIsQuarantined(t *testing.T) {
 	}
 }
 
-func TestOnePeersWordCountsForItselfAndTwoForAll(t *testing.T) {
+func TestOnePeersWordCountsForItselfAndThatOfTwoAsksForProof(t *testing.T) {
 	r := newRig(t)
+	reported := func(peer wire.NodeID, want bool) {
+		t.Helper()
+		since, why, got := r.l.Reported(r.now, cambridge, peer)
+		if got != want || want && (why == "" || !since.Equal(r.now)) {
+			t.Errorf("on the way to %d: reported %v since %v (%q), want %v", peer[0], got, since, why, want)
+		}
+	}
 	r.see(Dropped, 1, via(boston, cambridge))
 	r.want(cambridge, boston, true)
 	r.want(cambridge, lowell, false)
+	reported(lowell, false)
 	r.now = r.now.Add(time.Minute)
 	r.see(Dropped, 1, via(worcester, cambridge))
-	r.want(cambridge, lowell, true)
-	r.now = r.now.Add(firstQuarantine - time.Minute)
 	r.want(cambridge, lowell, false)
+	reported(lowell, true)
+	reported(boston, false) // one other
+	r.now = r.now.Add(firstQuarantine - time.Minute)
+	reported(lowell, false)
 	r.want(cambridge, worcester, true)
 }
 

@@ -42,6 +42,11 @@ func (c *Core) observeHoles(now time.Time, p *peer, measured []measuredPath) {
 	for i := range measured {
 		q := measured[i].path
 		data, size := dataSeen(q, &measured[i].Measurement, p.choices.carries(q.id) || q.id == p.audit.path)
+		for _, relay := range q.via {
+			if since, why, reported := c.ledger.Reported(now, relay, p.id); reported && since.After(data.Since) {
+				data.Since, data.Why = since, "data to two other peers is lost over "+c.name(relay)+", and none has been seen to arrive over it here since: "+why
+			}
+		}
 		samples, sizes = append(samples, data), append(sizes, size)
 		p.sizes.Largest(now, int(q.fwd.Counters.TxLargest.Swap(0)))
 	}

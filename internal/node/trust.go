@@ -82,7 +82,7 @@ func (c *Core) tellTrust(now time.Time) {
 	if len(c.blamed) == 0 {
 		return
 	}
-	for _, id := range c.order { // the word of two peers counts for all
+	for _, id := range c.order { // the word of two peers asks for proof on the way to all others
 		p := c.peers[id]
 		p.outdated = true
 		if p.use.level == active {
