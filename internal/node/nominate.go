@@ -124,6 +124,16 @@ func (n *nominations) failed(now time.Time, via []wire.NodeID, why string) {
 	a.failures++
 }
 
+// lost notes that a circuit is gone that had been open for some time: a node on it was restarted, most likely, so another
+// one may be opened at once.
+func (n *nominations) lost(via []wire.NodeID, why string) {
+	a := n.attempt(via)
+	a.pending, a.failures, a.notUntil, a.why = false, 0, time.Time{}, why
+}
+
+// reopenAfter is how long a circuit must have been open for another one to be opened at once when it is lost.
+const reopenAfter = 3 * time.Second
+
 // without forgets every way through a node.
 func (n *nominations) without(id wire.NodeID) {
 	n.theirs = slices.DeleteFunc(n.theirs, func(t neighbor) bool { return t.id == id })

@@ -257,6 +257,16 @@ func (p *peer) byVia(via []wire.NodeID) *path {
 	return nil
 }
 
+// byCircuit finds the path of a circuit.
+func (p *peer) byCircuit(id wire.CircuitID) *path {
+	for _, q := range p.sorted() {
+		if !q.direct() && q.circuit == id {
+			return q
+		}
+	}
+	return nil
+}
+
 // byEndpoint finds the direct path to an underlay address.
 func (p *peer) byEndpoint(socket uint8, endpoint netip.AddrPort) *path {
 	for _, q := range p.paths {

@@ -102,7 +102,12 @@ func (c *Core) circuitFailed(now time.Time, out circuit.Failed) {
 	if p == nil {
 		return
 	}
-	p.relays.failed(now, out.Via, c.reportedBy(out.By)+out.Reason)
+	why := c.reportedBy(out.By) + out.Reason
+	if q := p.byCircuit(out.ID); q != nil && now.Sub(q.created) >= reopenAfter {
+		p.relays.lost(out.Via, why)
+	} else {
+		p.relays.failed(now, out.Via, why)
+	}
 	c.pingFailed(p, out.Via, out.Reason)
 	c.circuitClosed(now, out.Peer, out.ID)
 	if p.use.level == active || p.pinned {
