@@ -105,6 +105,23 @@ func TestOneMessageMayHoldFramesOfEveryClass(t *testing.T) {
 	}
 }
 
+// A peer whose session this node does not have any more, since it was restarted, sends data over a circuit: it arrived, so the
+// relays did not lose it.
+func TestDataOfASessionThatIsGoneCounts(t *testing.T) {
+	n := newNeighbourhood(t)
+	gone := &fwd.Path{Peer: wire.NodeID{'d'}, ID: 3, Counters: new(fwd.Counters)}
+	n.Publish(&fwd.Table{
+		Labels:  map[wire.Label]fwd.Entry{0x44: {From: wire.NodeID{'a'}, Path: gone}},
+		Sources: map[netip.AddrPort]*fwd.Path{n.a.addr(): n.pathA},
+	})
+	n.a.send(n.addr(), labelled(0x44, transport(100, 1)), labelled(0x44, transport(100, 2)), transport(100, 3))
+	got, _ := n.receive(128)
+	expectPackets(t, got, transport(100, 3))
+	if packets := gone.Counters.RxPackets.Load(); packets != 2 {
+		t.Errorf("%d packets counted of 2 that arrived", packets)
+	}
+}
+
 func TestALabelIsGoodOnlyFromItsNeighbour(t *testing.T) {
 	for name, sender := range map[string]func(*neighbourhood) *wireEnd{
 		"another neighbour": func(n *neighbourhood) *wireEnd { return n.b },
