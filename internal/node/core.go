@@ -29,6 +29,7 @@ import (
 	"overlayd/internal/join"
 	"overlayd/internal/member"
 	"overlayd/internal/policy"
+	"overlayd/internal/routeguard"
 	"overlayd/internal/seal"
 	"overlayd/internal/wire"
 	"overlayd/nat"
@@ -119,7 +120,8 @@ type Core struct {
 	networksChanged bool
 	advertisers     map[wire.NodeID]bool // members with networks behind them
 
-	local     []netip.Addr     // of this host, as last told
+	host      routeguard.Host  // its interfaces, as last told
+	local     []netip.Addr     // of this host, at which others may reach it
 	endpoints []netip.AddrPort // where this node can be reached, as published
 	dirty     bool             // the forwarding table is out of date
 	fresh     *fwd.Table       // to be published
@@ -238,6 +240,7 @@ func (c *Core) Step(now time.Time, in Input) error {
 		c.foundUplink(in)
 	case LocalAddresses:
 		c.askUplinksAgain()
+		c.host = in.Host
 		c.localAddresses(now, in.Addrs)
 	case Shutdown:
 		for _, id := range c.order {
@@ -338,6 +341,9 @@ func (c *Core) tick(now time.Time) {
 		if p.use.level != idle && !p.use.nextCheck.After(now) {
 			c.checkUse(now, p)
 		}
+		if !p.turn.IsZero() && !p.turn.After(now) {
+			c.takeTurns(now, p)
+		}
 		if !p.relays.due.IsZero() && !p.relays.due.After(now) {
 			c.nominate(now, p)
 		}
@@ -419,6 +425,9 @@ func (c *Core) dueOf(p *peer) time.Time {
 	}
 	if !p.chooseAt.IsZero() {
 		due = earlier(due, p.chooseAt)
+	}
+	if !p.turn.IsZero() {
+		due = earlier(due, p.turn)
 	}
 	if p.audit.path != 0 {
 		due = earlier(due, p.audit.until)

@@ -79,10 +79,10 @@ func (c *Core) punched(now time.Time) (any bool) {
 	return any
 }
 
-// probeEndpoint sends one probe to a candidate endpoint at once.
+// probeEndpoint sends one probe to an endpoint at once, or gives it a turn.
 func (c *Core) probeEndpoint(now time.Time, p *peer, endpoint netip.AddrPort) {
 	socket, ok := c.socketFor(endpoint.Addr())
-	if !ok {
+	if !ok || !c.worthTrying(endpoint) {
 		return
 	}
 	if q := p.byEndpoint(socket, endpoint); q != nil {
@@ -90,8 +90,12 @@ func (c *Core) probeEndpoint(now time.Time, p *peer, endpoint netip.AddrPort) {
 		c.touch(p)
 		return
 	}
-	c.addDirect(now, p, endpoint)
+	p.endpoints.Learn(now, endpoint)
+	c.takeTurns(now, p)
 }
+
+// owns reports whether an address is one of this host's.
+func (c *Core) owns(a netip.Addr) bool { return c.host.Owns(a) || slices.Contains(c.local, a) }
 
 // onOverlay reports whether an address is one of the overlay itself, which carries no underlay.
 func (c *Core) onOverlay(a netip.Addr) bool {

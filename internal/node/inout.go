@@ -6,6 +6,7 @@ import (
 
 	"overlayd/internal/member"
 	"overlayd/internal/policy"
+	"overlayd/internal/routeguard"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
 	"overlayd/tunnel/fwd"
@@ -33,8 +34,11 @@ type UnknownLabel struct {
 // Wake says that data waits for a peer that was not active.
 type Wake struct{ Peer wire.NodeID }
 
-// LocalAddresses are the underlay addresses of this host, without those of the overlay.
-type LocalAddresses struct{ Addrs []netip.Addr }
+// LocalAddresses are those of this host, without those of the overlay.
+type LocalAddresses struct {
+	Addrs []netip.Addr    // at which others may reach it, the likeliest first
+	Host  routeguard.Host // what its interfaces have; of it the Addresses
+}
 
 // UplinkFound answers FindUplink.
 type UplinkFound struct {

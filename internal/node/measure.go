@@ -21,11 +21,12 @@ func (c *Core) addDirect(now time.Time, p *peer, endpoint netip.AddrPort) *path 
 	if q := p.byEndpoint(socket, endpoint); q != nil {
 		return q
 	}
-	if direct, _ := p.count(); direct >= maxDirectPaths && !c.dropWorstDirect(now, p) {
+	if direct, _ := p.count(); direct >= maxDirectPaths && !c.makeRoom(now, p) {
 		return nil
 	}
 	q := &path{endpoint: endpoint}
 	c.addPath(now, p, q, fwd.Hop{Socket: socket, Addr: endpoint})
+	p.endpoints.Trying(endpoint)
 	return q
 }
 
@@ -66,49 +67,8 @@ func (c *Core) removePath(now time.Time, p *peer, q *path) {
 	c.touch(p)
 }
 
-// dropWorstDirect makes room by forgetting the oldest direct path that does not work.
-func (c *Core) dropWorstDirect(now time.Time, p *peer) bool {
-	var worst *path
-	for _, q := range p.sorted() {
-		if !q.direct() || linkRank(p.state(q.id)) < linkRank(probe.Dead) {
-			continue
-		}
-		if worst == nil || q.created.Before(worst.created) {
-			worst = q
-		}
-	}
-	if worst == nil {
-		return false
-	}
-	c.removePath(now, p, worst)
-	return true
-}
-
-// tryEndpoints measures the direct paths to all endpoints that the peer publishes, and to where it was reached before:
-// behind a router that forwards a port, or just after its start, it does not know that address itself.
-func (c *Core) tryEndpoints(now time.Time, p *peer) {
-	for _, endpoint := range p.member.Record.Endpoints {
-		c.addDirect(now, p, endpoint)
-	}
-	if contact := c.cfg.Contact; contact.Node == p.id && contact.Endpoint.IsValid() {
-		c.addDirect(now, p, contact.Endpoint)
-	}
-}
-
 // candidateFor is how long an endpoint may stay silent while another one works.
 const candidateFor = 30 * time.Second
-
-// dropCandidates forgets endpoints that never answered, once the peer is reached at another one.
-func (c *Core) dropCandidates(now time.Time, p *peer) {
-	if !p.reachable() {
-		return
-	}
-	for _, q := range p.sorted() {
-		if q.direct() && now.Sub(q.created) > candidateFor && p.state(q.id) == probe.Candidate {
-			c.removePath(now, p, q)
-		}
-	}
-}
 
 // probed carries out what the peer's prober wants.
 func (c *Core) probed(now time.Time, p *peer) (any bool) {
@@ -150,6 +110,9 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 	c.outdate(p)
 	c.networksChanged = c.networksChanged || c.advertisers[p.id]
 	if q.direct() {
+		if out.To == probe.Up {
+			p.endpoints.Answered(q.endpoint)
+		}
 		up := p.reachable()
 		c.step(c.circuits.Step(now, circuit.Reachable{ID: p.id, Direct: up}))
 		c.step(c.puncher.Step(now, nat.Direct{Peer: p.id, Up: up}))
@@ -168,6 +131,7 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 		c.tellNow(now, p)
 	}
 	if q.direct() && !p.reachable() {
+		p.endpoints.Again(now)
 		c.tryEndpoints(now, p)
 		if p.use.level == active {
 			c.wantDirect(now, p)

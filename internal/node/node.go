@@ -15,6 +15,7 @@ import (
 	"overlayd/config"
 	"overlayd/internal/journal"
 	"overlayd/internal/member"
+	"overlayd/internal/routeguard"
 	"overlayd/internal/state"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
@@ -49,7 +50,7 @@ type Node struct {
 
 	events   chan tunnel.Event
 	requests chan func(now time.Time)
-	underlay chan []netip.Addr
+	underlay chan LocalAddresses
 	stop     context.CancelCauseFunc
 	stopped  chan struct{} // closed when the loop has ended
 	waiting  map[uint32]chan PingDone
@@ -73,7 +74,7 @@ func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (
 		name: m.certificate.Name, contact: m.contact,
 		events:   make(chan tunnel.Event, eventQueue),
 		requests: make(chan func(time.Time)),
-		underlay: make(chan []netip.Addr, 1),
+		underlay: make(chan LocalAddresses, 1),
 		stopped:  make(chan struct{}),
 		waiting:  make(map[uint32]chan PingDone),
 		version:  version,
@@ -216,8 +217,8 @@ func (n *Node) loop(ctx context.Context) {
 		case do := <-n.requests:
 			do(time.Now())
 			_ = n.act()
-		case addrs := <-n.underlay:
-			n.step(LocalAddresses{Addrs: addrs})
+		case host := <-n.underlay:
+			n.step(host)
 		case <-timer.C:
 			n.step(Tick{})
 		}
@@ -404,23 +405,28 @@ func (n *Node) saveMembership(out SaveMembership) error {
 	return nil
 }
 
-// watchUnderlay keeps the core informed of the addresses of this host, the first time before it returns.
+// watchUnderlay keeps the core informed of the interfaces of this host, the first time before it returns.
 func (n *Node) watchUnderlay(ctx context.Context) error {
-	if addrs, ok := n.listUnderlay(); ok {
-		n.step(LocalAddresses{Addrs: addrs})
+	if host, ok := n.listUnderlay(); ok {
+		n.step(host)
 	}
 	return osnet.Watch(ctx, func() {
 		n.host.refresh()
-		if addrs, ok := n.listUnderlay(); ok {
-			replace(n.underlay, addrs)
+		if host, ok := n.listUnderlay(); ok {
+			replace(n.underlay, host)
 		}
 	})
 }
 
-func (n *Node) listUnderlay() ([]netip.Addr, bool) {
-	addrs, err := osnet.Underlay(n.cfg.Interface)
+func (n *Node) listUnderlay() (in LocalAddresses, ok bool) {
+	host, err := osnet.Underlay(n.cfg.Interface)
 	if err != nil {
 		n.log.Warn("cannot list the addresses of this host", "err", err)
+		return in, false
 	}
-	return addrs, err == nil
+	in.Addrs = host.Endpoints
+	for _, a := range host.Addresses {
+		in.Host.Addresses = append(in.Host.Addresses, routeguard.Address(a))
+	}
+	return in, true
 }

@@ -8,6 +8,7 @@ import (
 	"overlayd/internal/blackhole"
 	duplicates "overlayd/internal/duplicate"
 	"overlayd/internal/member"
+	"overlayd/internal/rotation"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
 	"overlayd/probe"
@@ -62,6 +63,10 @@ type peer struct {
 	paths    map[wire.PathID]*path
 	list     []*path // the same, by number
 	lastPath wire.PathID
+
+	endpoints rotation.Endpoints // that are tried, or wait for it
+	turn      time.Time          // when the next one may have its turn; zero: none waits
+
 	budget   *fwd.Budget // of copies while there is trouble
 	critical *fwd.Budget // of copies of critical packets
 	auditing *fwd.Budget // of copies for audits

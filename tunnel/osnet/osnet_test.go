@@ -270,7 +270,8 @@ func awaitUnderlay(t *testing.T, changes <-chan struct{}, want []netip.Addr) {
 	t.Helper()
 	timeout := time.After(10 * time.Second)
 	for {
-		got, err := Underlay("overlay0")
+		host, err := Underlay("overlay0")
+		got := host.Endpoints
 		must(t, err)
 		if slices.Equal(got, want) {
 			return

@@ -16,38 +16,80 @@ import (
 // settleFor is how long changes are gathered before one call tells of all.
 const settleFor = 100 * time.Millisecond
 
-// Underlay lists the addresses of this host from which others can be reached: those of interfaces that are up and have a
-// carrier, but for the excluded interface, loopback and link-local ones, and IPv6 addresses that are not valid yet or
-// not to be used any more. They are in the order of the interfaces, each once.
-func Underlay(exclude string) ([]netip.Addr, error) {
+// Host is what this host's interfaces have, but for the overlay's.
+type Host struct {
+	// Endpoints are the addresses from which others may reach this host: those of interfaces that are up, have a carrier
+	// and lead out of the host, without loopback and link-local ones, and IPv6 addresses that are not valid yet or not
+	// to be used any more. Those of interfaces with a default route come first, then the order is that of the
+	// interfaces. Each is there once.
+	Endpoints []netip.Addr
+
+	// Addresses are those of all interfaces, with the length of their networks.
+	Addresses []Address
+}
+
+// Address is one of an interface.
+type Address struct {
+	netip.Prefix
+	Interface string
+	Isolated  bool // the interface does not lead out of this host, or it is that of another overlay
+}
+
+// Underlay lists what the interfaces of this host have, but for one.
+func Underlay(exclude string) (Host, error) {
 	links, err := Links()
 	if err != nil {
-		return nil, err
+		return Host{}, err
 	}
-	usable := make(map[int]bool)
-	for _, l := range links {
-		a := l.Attrs()
-		const up = unix.IFF_UP | unix.IFF_RUNNING
-		usable[a.Index] = a.Name != exclude && a.RawFlags&up == up && a.RawFlags&unix.IFF_LOOPBACK == 0
+	out, err := gateways()
+	if err != nil {
+		return Host{}, fmt.Errorf("list routes: %w", err)
 	}
 	addrs, err := Addrs(nil)
 	if err != nil {
-		return nil, err
+		return Host{}, err
 	}
-	slices.SortStableFunc(addrs, func(a, b netlink.Addr) int { return a.LinkIndex - b.LinkIndex })
-	const unready = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED
-	var found []netip.Addr
+	byIndex := make(map[int]netlink.Link)
+	for _, l := range links {
+		byIndex[l.Attrs().Index] = l
+	}
+	slices.SortStableFunc(addrs, func(a, b netlink.Addr) int {
+		if out[a.LinkIndex] != out[b.LinkIndex] {
+			if out[a.LinkIndex] {
+				return -1
+			}
+			return 1
+		}
+		return a.LinkIndex - b.LinkIndex
+	})
+	var h Host
 	for _, a := range addrs {
 		p, ok := AddrOf(a)
-		if !ok || !usable[a.LinkIndex] || !p.Addr().IsGlobalUnicast() || slices.Contains(found, p.Addr()) {
+		link := byIndex[a.LinkIndex]
+		if !ok || link == nil || link.Attrs().Name == exclude {
 			continue
 		}
-		if p.Addr().Is6() && a.Flags&unready != 0 && a.Flags&unix.IFA_F_OPTIMISTIC == 0 {
-			continue
+		kind := kindOf(link, links)
+		if kind == isolated && out[a.LinkIndex] {
+			kind = ordinary
 		}
-		found = append(found, p.Addr())
+		h.Addresses = append(h.Addresses, Address{Prefix: p, Interface: link.Attrs().Name, Isolated: kind != ordinary})
+		if kind == ordinary && publishable(link, a, p.Addr()) && !slices.Contains(h.Endpoints, p.Addr()) {
+			h.Endpoints = append(h.Endpoints, p.Addr())
+		}
 	}
-	return found, nil
+	return h, nil
+}
+
+// publishable reports whether an address of an interface can be used by others now.
+func publishable(link netlink.Link, a netlink.Addr, addr netip.Addr) bool {
+	const up = unix.IFF_UP | unix.IFF_RUNNING
+	flags := link.Attrs().RawFlags
+	if flags&up != up || flags&unix.IFF_LOOPBACK != 0 || !addr.IsGlobalUnicast() {
+		return false
+	}
+	const unready = unix.IFA_F_TENTATIVE | unix.IFA_F_DADFAILED | unix.IFA_F_DEPRECATED
+	return addr.Is4() || a.Flags&unready == 0 || a.Flags&unix.IFA_F_OPTIMISTIC != 0
 }
 
 // Watch calls changed, from a goroutine of its own, a little after interfaces, addresses or routes of this host have
