@@ -42,7 +42,7 @@ func (n *Node) Status(ctx context.Context) (s control.Status, err error) {
 			Endpoints: slices.Clone(c.endpoints), Members: c.viewMembers(now),
 			Admin: c.registrar.May(now), Root: c.registrar.Root() != nil, Relay: string(n.cfg.Relay),
 			Ceiling: n.cfg.RelayCeiling, Subnets: c.localNetworks(), Labels: n.cfg.Labels,
-			Expires: c.members.Certificate().NotAfter.UTC(), Conflicts: c.conflictsOf(c.self), Warnings: c.Warnings(now),
+			Expires: c.members.Certificate().NotAfter.UTC(), Conflicts: c.conflictsOf(c.self), Warnings: append(c.Warnings(now), n.host.warnings()...),
 			Digest: fmt.Sprintf("%016x", c.members.Digest()), Version: n.version, PID: os.Getpid(),
 			Started: wallClock(n.started), Uptime: now.Sub(n.started).Seconds(), Counters: n.counters(),
 			Unstored: unstoredText(n.dir.Problem()),

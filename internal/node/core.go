@@ -119,6 +119,7 @@ type Core struct {
 	networks        networks
 	networksChanged bool
 	advertisers     map[wire.NodeID]bool // members with networks behind them
+	warnings        warnings
 
 	host      routeguard.Host  // its interfaces, as last told
 	local     []netip.Addr     // of this host, at which others may reach it
@@ -174,11 +175,14 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		explorer: newExplorer(), uplinks: make(uplinks), hearsay: make(hearsay),
 		takeovers: make(takeovers), builds: newBuilds(), told: make(told),
 		dirty: true, swept: now, attended: now, hellos: bucket{rate: strangerHellos, depth: strangerHellos},
-		outside:  bucket{rate: outsideFrames, depth: outsideFrames},
+		outside: bucket{rate: outsideFrames, depth: outsideFrames},
+		rules:   loadRules(now, cfg.Rules),
+		networks: networks{
+			carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool), refused: make(map[netip.Prefix]refusedRoute),
+		},
+		warnings: make(warnings),
 		trials:   newTrials(),
 		astray:   bucket{rate: astrayHellos, depth: astrayHellos},
-		rules:    loadRules(now, cfg.Rules),
-		networks: networks{carriers: make(map[netip.Prefix]*carrier), holding: make(map[netip.Addr]bool)},
 	}
 	c.registrar = member.NewRegistrar(c.members, cfg.Identity, cfg.Root)
 	c.door = join.NewDoor(c.members, c.registrar, cfg.Secret)
@@ -240,7 +244,8 @@ func (c *Core) Step(now time.Time, in Input) error {
 		c.foundUplink(in)
 	case LocalAddresses:
 		c.askUplinksAgain()
-		c.host = in.Host
+		c.host, c.networksChanged = in.Host, true
+		c.warnOfOverlap()
 		c.localAddresses(now, in.Addrs)
 	case Shutdown:
 		for _, id := range c.order {

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"overlayd/config"
@@ -32,7 +34,9 @@ type hostNet struct {
 	latest chan Networks
 	again  chan struct{} // one element: the host's interfaces or routes have changed
 	done   sync.WaitGroup
-	said   map[string]string // the last complaint of each kind, so that it is not repeated
+
+	mu   sync.Mutex
+	said map[string]string // the present complaint of each kind, so that it is not repeated; guarded by mu
 }
 
 func newHostNet(cfg config.Config, n *member.Network, log *slog.Logger) *hostNet {
@@ -88,10 +92,24 @@ func (h *hostNet) say(text string, why any, holds bool) {
 	if holds {
 		said = fmt.Sprint(why)
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if said != h.said[text] && holds {
 		h.log.Warn(text, "why", why)
 	}
 	h.said[text] = said
+}
+
+// warnings are the complaints that hold, as sentences.
+func (h *hostNet) warnings() (list []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, text := range slices.Sorted(maps.Keys(h.said)) {
+		if why := h.said[text]; why != "" {
+			list = append(list, text+": "+why)
+		}
+	}
+	return list
 }
 
 // start begins to follow the Core's wishes, and to stand by for the gateway addresses.

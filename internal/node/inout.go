@@ -145,8 +145,9 @@ type FindUplink struct{ To netip.Addr }
 
 // Notice is something that a person must be told, in one sentence for the log.
 type Notice struct {
-	Text string
-	Bad  bool
+	Text    string
+	Bad     bool
+	Warning bool // the node goes on, but somebody should do something
 }
 
 // Switched reports a new selection, for the log and the journal.

@@ -108,7 +108,7 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 	}
 	p.outdated = true
 	c.outdate(p)
-	c.networksChanged = c.networksChanged || c.advertisers[p.id]
+	c.networksChanged = c.networksChanged || c.advertisers[p.id] || q.direct() && len(c.advertisers) > 0
 	if q.direct() {
 		if out.To == probe.Up {
 			p.endpoints.Answered(q.endpoint)

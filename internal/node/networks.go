@@ -37,6 +37,7 @@ type carrier struct {
 type networks struct {
 	carriers map[netip.Prefix]*carrier
 	holding  map[netip.Addr]bool
+	refused  map[netip.Prefix]refusedRoute
 	waited   bool      // for the other nodes of the site
 	doubt    time.Time // when some suspect member is to be looked at again; zero: there is none
 	told     Networks  // as last put out
@@ -62,11 +63,15 @@ func (c *Core) reviewNetworks(now time.Time) {
 			advertised[subnet] = append(advertised[subnet], m)
 		}
 	}
+	host := c.guarded()
 	beside := make(map[wire.NodeID]probe.Rate)
 	next := Networks{Self: self, Overlay: c.overlayPrefixes(), Local: local, Behind: behind, Carriers: make(map[netip.Prefix]wire.NodeID)}
 	for _, subnet := range sortedPrefixes(advertised) {
 		list := advertised[subnet]
 		mine := slices.Contains(local, subnet)
+		if !mine && c.refuses(now, subnet, host) {
+			continue
+		}
 		if id := c.carrierOf(now, subnet, list); !mine {
 			next.Carriers[subnet] = id
 		}
@@ -80,6 +85,7 @@ func (c *Core) reviewNetworks(now time.Time) {
 		}
 	}
 	maps.DeleteFunc(c.networks.carriers, func(p netip.Prefix, _ *carrier) bool { return advertised[p] == nil })
+	c.warnOfNetworks(now, advertised, local)
 	c.standBeside(now, beside)
 	if !next.equal(c.networks.told) {
 		c.networks.told = next

@@ -32,18 +32,32 @@ func (k *crowd) reached(o *other, rtt time.Duration) {
 	if rtt == 0 {
 		return
 	}
-	check(k, p.prober.Step(k.now, probe.AddPath{ID: 1}))
-	check(k, p.prober.Step(k.now, probe.Tick{}))
-	for _, out := range p.prober.Drain(nil) {
+	k.answers(p.prober, 1, rtt)
+	p.choices.list[0].route.Selected = 1
+}
+
+// upProber has one path, which is up.
+func (k *crowd) upProber(id wire.PathID) *probe.Prober {
+	k.Helper()
+	p := probe.New(probe.Config{}, k.core.Stamp, k.core.random, k.core.secret)
+	k.answers(p, id, time.Millisecond)
+	return p
+}
+
+// answers makes a path of a prober whose first probe is answered.
+func (k *crowd) answers(p *probe.Prober, id wire.PathID, rtt time.Duration) {
+	k.Helper()
+	check(k, p.Step(k.now, probe.AddPath{ID: id}))
+	check(k, p.Step(k.now, probe.Tick{}))
+	for _, out := range p.Drain(nil) {
 		if ping, ok := out.(probe.SendPing); ok {
 			at := k.now.Add(rtt)
 			k.now = at
-			check(k, p.prober.Step(at, probe.PongReceived{
-				On: 1, At: at, Pong: wire.Pong{Path: 1, Seq: ping.Ping.Seq, Nonce: ping.Ping.Nonce, Sent: ping.Ping.Sent, Received: 1, Replied: 1},
+			check(k, p.Step(at, probe.PongReceived{
+				On: id, At: at, Pong: wire.Pong{Path: id, Seq: ping.Ping.Seq, Nonce: ping.Ping.Nonce, Sent: ping.Ping.Sent, Received: 1, Replied: 1},
 			}))
 		}
 	}
-	p.choices.list[0].route.Selected = 1
 }
 
 // carrier is who carries packets to the network, by a fresh look.

@@ -309,8 +309,11 @@ func (n *Node) act() (unsaved error) {
 			n.host.hold(out.Addr, out.Hold)
 		case Notice:
 			level := slog.LevelInfo
-			if out.Bad {
+			switch {
+			case out.Bad:
 				level = slog.LevelError
+			case out.Warning:
+				level = slog.LevelWarn
 			}
 			n.log.Log(context.Background(), level, out.Text)
 		case FindUplink:

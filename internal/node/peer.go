@@ -82,6 +82,7 @@ type peer struct {
 	meeting  meeting
 	relays   nominations
 
+	onSite   time.Time // when it was last reached on a network that this node advertises too
 	due      time.Time // agenda
 	place    int
 	touched  bool

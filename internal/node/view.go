@@ -46,7 +46,7 @@ func (c *Core) Warnings(now time.Time) (list control.List[string]) {
 			list = append(list, w)
 		}
 	}
-	return list
+	return append(list, c.warnings.all()...)
 }
 
 // conflictsOf are sentences on what a node claims and does not get.

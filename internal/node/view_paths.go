@@ -40,6 +40,9 @@ func (c *Core) viewPaths(now time.Time, p *peer) control.PeerPaths {
 		Rules: c.ruleTexts(now, p.id), Duplicating: p.route().Copies[wire.DefaultTraffic] != 0, Inbound: c.inbound(p),
 		Warning: c.warningOf(now, p.id),
 	}
+	if why := c.unusable(p); why != "" && p.speakingPath() == nil {
+		v.Reason += "; " + why
+	}
 	v.Algorithm = p.choices.list[0].using.Name()
 	v.Classes, v.Shadow = c.viewClasses(p), c.viewShadow(p)
 	for _, id := range p.route().Standbys {
