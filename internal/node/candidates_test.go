@@ -2,6 +2,7 @@ package node
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -185,5 +186,60 @@ func TestAnEndpointWhereAPeerOnceWasHasSomeMoreTurns(t *testing.T) {
 	f.probed(6*time.Minute, seen)
 	if p = f.core.peers[f.other.ID()]; !p.reachable() {
 		t.Error("not found again after an outage of five minutes")
+	}
+}
+
+// Each version of a node's record goes to all members, who store it.
+func TestAFlappingAddressIsNotPublishedAgainAndAgain(t *testing.T) {
+	f := newFixture(t)
+	steady, flapping := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.9")
+	record := func() uint64 {
+		m, _ := f.core.members.Get(f.core.self)
+		return m.Record.Sequence
+	}
+	published := func(want bool) {
+		t.Helper()
+		if got := slices.ContainsFunc(f.core.endpoints, func(e netip.AddrPort) bool { return e.Addr() == flapping }); got != want {
+			t.Errorf("published: %t, want %t: %v", got, want, f.core.endpoints)
+		}
+	}
+	f.step(LocalAddresses{Addrs: []netip.Addr{steady}})
+	f.run(2 * time.Second)
+	f.step(LocalAddresses{Addrs: []netip.Addr{steady, flapping}})
+	f.run(2 * time.Second)
+	published(true) // a new one is, soon
+	versions, probes, last := 0, 0, record()
+	for range 60 {
+		for _, list := range [][]netip.Addr{{steady}, {steady, flapping}} {
+			f.step(LocalAddresses{Addrs: list})
+			f.run(500 * time.Millisecond)
+			if now := record(); now != last {
+				versions, last = versions+1, now
+			}
+			for _, out := range f.drain() {
+				if s, ok := out.(Send); ok && s.Kind == wire.KindPing {
+					probes++
+				}
+			}
+		}
+	}
+	published(false)
+	if versions > 4 || probes > 20 {
+		t.Errorf("in a minute at 1 Hz: %d versions, %d probes", versions, probes)
+	}
+	f.run(6 * time.Minute)
+	published(true) // it has stayed
+}
+
+func TestPublishedEndpointsAreBounded(t *testing.T) {
+	f := newFixture(t)
+	var list []netip.Addr
+	for i := range 200 {
+		list = append(list, netip.AddrFrom4([4]byte{10, 9, byte(i), 1}))
+	}
+	f.step(LocalAddresses{Addrs: list})
+	f.run(2 * time.Second)
+	if n := len(f.core.endpoints); n == 0 || n > wire.MaxEndpoints || f.core.endpoints[0].Addr() != list[0] {
+		t.Errorf("%d are published, the first %v", n, f.core.endpoints[0])
 	}
 }

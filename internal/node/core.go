@@ -122,7 +122,9 @@ type Core struct {
 	warnings        warnings
 
 	host      routeguard.Host  // its interfaces, as last told
-	local     []netip.Addr     // of this host, at which others may reach it
+	local     []netip.Addr     // of this host, at which others may reach it, and that do not come and go
+	damper    nat.Damper       // of them
+	steadyAt  time.Time        // when one more counts; zero: none waits
 	endpoints []netip.AddrPort // where this node can be reached, as published
 	dirty     bool             // the forwarding table is out of date
 	fresh     *fwd.Table       // to be published
@@ -282,6 +284,7 @@ func (c *Core) NextDeadline() (time.Time, bool) {
 	consider(c.rules.set.NextDeadline())
 	consider(c.gatewaysDue())
 	consider(c.takeovers.deadline())
+	consider(c.steadyAt, !c.steadyAt.IsZero())
 	consider(c.networks.doubt, !c.networks.doubt.IsZero())
 	if c.registrar.May(c.attended) {
 		consider(member.NextAttend(c.attended), true)
@@ -325,6 +328,9 @@ func (c *Core) tick(now time.Time) {
 	}
 	if due, ok := c.gatewaysDue(); ok && !due.After(now) {
 		c.networks.waited, c.networksChanged = true, true
+	}
+	if !c.steadyAt.IsZero() && !c.steadyAt.After(now) {
+		c.settleAddresses(now)
 	}
 	if doubt := c.networks.doubt; !doubt.IsZero() && !doubt.After(now) {
 		c.networksChanged = true

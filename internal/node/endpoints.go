@@ -11,8 +11,16 @@ import (
 	"overlayd/probe"
 )
 
-// localAddresses notes the addresses of this host.
+// localAddresses notes the addresses of this host, without those that come and go.
 func (c *Core) localAddresses(now time.Time, addrs []netip.Addr) {
+	c.damper.Set(now, addrs)
+	c.settleAddresses(now)
+}
+
+// settleAddresses takes the addresses that count by now.
+func (c *Core) settleAddresses(now time.Time) {
+	addrs := c.damper.Steady(now)
+	c.steadyAt, _ = c.damper.NextDeadline(now)
 	var endpoints []netip.AddrPort
 	for _, a := range addrs {
 		if socket, ok := c.socketFor(a); ok {
@@ -27,7 +35,7 @@ func (c *Core) localAddresses(now time.Time, addrs []netip.Addr) {
 			c.probePaths(now, c.peers[id])
 		}
 	}
-	c.local = slices.Clone(addrs)
+	c.local = addrs
 }
 
 // socketFor is the local socket of an address's family.
