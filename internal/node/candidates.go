@@ -95,8 +95,8 @@ func (c *Core) giveUp(now time.Time, p *peer, q *path) {
 	p.endpoints.Failed(now, q.endpoint)
 }
 
-// makeRoom lets a direct path go for the sake of one on which the peer has just been heard.
-func (c *Core) makeRoom(now time.Time, p *peer) bool {
+// displaceDirect lets a direct path go for the sake of one on which the peer has just been heard.
+func (c *Core) displaceDirect(now time.Time, p *peer) bool {
 	if tired, _ := p.tired(now); tired != nil {
 		c.giveUp(now, p, tired)
 		return true

@@ -21,7 +21,7 @@ func (c *Core) addDirect(now time.Time, p *peer, endpoint netip.AddrPort) *path 
 	if q := p.byEndpoint(socket, endpoint); q != nil {
 		return q
 	}
-	if direct, _ := p.count(); direct >= maxDirectPaths && !c.makeRoom(now, p) {
+	if direct, _ := p.count(); direct >= maxDirectPaths && !c.displaceDirect(now, p) {
 		return nil
 	}
 	q := &path{endpoint: endpoint}

@@ -118,6 +118,7 @@ type path struct {
 	rate    probe.Rate
 
 	endpoint netip.AddrPort // direct only
+	frames   int            // direct only: sent to it before it answered
 	heard    bool           // an authenticated frame of the peer came from the endpoint, or through the circuit
 
 	circuit   wire.CircuitID // relayed only

@@ -13,6 +13,10 @@ const (
 	trialFrames, trialFramesAtOnce = 10, 80 // a second and at once, to all such addresses of one member
 	trialTotal, trialTotalAtOnce   = 400, 4000
 	trialBytes, trialBytesAtOnce   = 1536, 16 << 10
+
+	// Of the frames at once so many are kept for the first few on each path: every endpoint has its turn, however much
+	// those before it were tried.
+	trialReserve, firstFrames = 36, 3
 )
 
 // trials bounds what is sent to addresses that never answered.
@@ -42,7 +46,7 @@ func (c *Core) mayTry(now time.Time, p *peer, q *path) bool {
 	if !q.direct() || p.state(q.id) != probe.Candidate {
 		return true
 	}
-	if !p.trial.frames.take(now) {
+	if q.frames >= firstFrames && p.trial.frames.peek(now) < trialReserve || !p.trial.frames.take(now) {
 		c.trials.bad++
 		return false
 	}
@@ -51,5 +55,6 @@ func (c *Core) mayTry(now time.Time, p *peer, q *path) bool {
 		c.trials.bad++
 		return false
 	}
+	q.frames++
 	return true
 }
