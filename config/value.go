@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-viper/mapstructure/v2"
+
+	"overlayd/internal/cli"
 )
 
 // valueError is a value that does not fit its setting.
@@ -162,7 +164,7 @@ func parseRate(text string) (uint64, error) {
 }
 
 func parseDuration(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
+	d, err := cli.ParseDuration(text)
 	if err != nil {
 		return 0, bad("", "%q is not a time with its unit, such as 100ms or 20s", text)
 	}

@@ -38,6 +38,9 @@ func TestTablesFitTheTerminal(t *testing.T) {
 	plain := member
 	plain.Subnets, plain.Carries, plain.Labels, plain.Conflict = nil, nil, nil, ""
 	tables := map[string]func(s *session) string{
+		"what-if": func(s *session) string {
+			return s.whatIfText(control.WhatIf{Node: "belmont", Peers: control.List[control.Outlook]{{Peer: "boston-back-bay", Now: &path, Then: &path, Why: why}}})
+		},
 		"paths": func(s *session) string {
 			return s.pathsText(control.Paths{Time: now, Peers: control.List[control.PeerPaths]{peer}}, false)
 		},
@@ -91,6 +94,15 @@ func TestTablesFitTheTerminal(t *testing.T) {
 		}
 	}
 	s := &session{screen: &screen{columns: 80}}
+	members := make([]control.Member, 40)
+	for i := range members {
+		members[i] = member
+	}
+	for line := range strings.Lines(s.statusText(control.Status{Node: "belmont", Addresses: addresses, Endpoints: endpoints, Members: members})) {
+		if w := lipgloss.Width(strings.TrimSuffix(line, "\n")); w > 80 {
+			t.Errorf("status: a line of %d cells: %s", w, line)
+		}
+	}
 	for line := range strings.Lines(s.whyText(peer, now)) {
 		if w := lipgloss.Width(strings.TrimSuffix(line, "\n")); w > 80 && strings.HasPrefix(line, " ") {
 			t.Errorf("paths --why: a line of %d cells: %s", w, line)

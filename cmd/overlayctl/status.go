@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"overlayd/internal/control"
@@ -27,12 +28,12 @@ func newStatus(s *session) *cobra.Command {
 			if s.json() {
 				return s.screen.printJSON(status, false)
 			}
-			return s.screen.print(statusText(status))
+			return s.screen.print(s.statusText(status))
 		},
 	}
 }
 
-func statusText(v control.Status) string {
+func (s *session) statusText(v control.Status) string {
 	names := make([]string, len(v.Members))
 	for i, m := range v.Members {
 		names[i] = m.Name
@@ -76,7 +77,12 @@ func statusText(v control.Status) string {
 	}
 	var b strings.Builder
 	for _, r := range rows {
-		fmt.Fprintf(&b, "%-*s  %s\n", width, clean(r[0]), clean(r[1]))
+		text := clean(r[1])
+		if room := s.screen.width() - width - columnGap; room >= minLast {
+			text = lipgloss.Wrap(text, room, "")
+		}
+		indent := "\n" + strings.Repeat(" ", width+columnGap)
+		fmt.Fprintf(&b, "%-*s  %s\n", width, clean(r[0]), strings.ReplaceAll(text, "\n", indent))
 	}
 	return b.String()
 }

@@ -16,7 +16,7 @@ import (
 
 // damages are what may happen to a file.
 func damages(whole []byte) map[string][]byte {
-	flipped := bytes.Clone(whole)
+	flipped := bytes.Clone(whole) // the other kinds of damage are tried in package state
 	flipped[len(flipped)*2/3] ^= 4
 	return map[string][]byte{
 		"emptied":     {},

@@ -18,8 +18,9 @@ import (
 )
 
 func main() {
-	// A log that nobody reads any more must not end the daemon: writing to it fails, and that is all.
-	signal.Ignore(syscall.SIGPIPE)
+	// A log that nobody reads any more must not end the daemon: writing to it fails, and that is all. Nor must a signal that
+	// means nothing here.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2)
 	// Until the end of main: a second signal must not cut short what the first one began.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)

@@ -28,7 +28,9 @@ func TestSignalsDoNotKillTheDaemon(t *testing.T) {
 	b.must(os.WriteFile(file, []byte("nonsense: 1\n"), 0o600))
 	d.signal(syscall.SIGHUP)
 	b.eventually(readyPatience, func() error { return d.logs("stays as it is", "nonsense") })
-	d.signal(syscall.SIGPIPE)
+	for _, s := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGUSR1, syscall.SIGUSR2} {
+		d.signal(s)
+	}
 	if after := d.status(); after.PID != before.PID || !after.Started.Equal(before.Started) {
 		t.Errorf("it is another daemon: %+v", after)
 	}

@@ -118,6 +118,7 @@ func (e entry) ensureNetwork(ctx context.Context) error {
 		if list := member.Overlapping(m.Network.Prefix, e.attached); len(list) > 0 {
 			e.log.Warn(overlapText(m.Network.Prefix, list))
 		}
+		_ = e.dir.RemovePending() // of a join that was killed when it was complete
 		return nil
 	}
 	if !errors.Is(err, state.ErrAbsent) {

@@ -224,10 +224,11 @@ func (n *Node) Leave(ctx context.Context, force bool) error {
 			return err
 		}
 		n.leaving = true // before anything of it is stored
-		if err := n.dir.Forget(); err != nil {
-			return err
-		}
 		time.AfterFunc(leaveFor, func() { n.stop(errLeft) })
+		if err := n.dir.Forget(); err != nil {
+			return fmt.Errorf("%w: this node has left and the daemon ends, but its state is still there: %w; make %s writable and run "+
+				"overlayd reset", control.ErrNotStored, err, n.dir.Path())
+		}
 		return nil
 	})
 }
