@@ -233,7 +233,7 @@ func (p *Plane) wake(to *peer) {
 		return
 	}
 	if to.woken.CompareAndSwap(last, max(1, uint64(now))) {
-		p.events.offer(&Event{Kind: EventWake, Peer: to.id})
+		p.events.offer(&Event{Kind: EventWake, Peer: to.id}, true)
 	}
 }
 

@@ -30,7 +30,7 @@ type Event struct {
 	Path   *fwd.Path      // the circuit that it came out of; nil if none
 	At     time.Time      // received by the kernel, with a monotonic clock
 	Label  wire.Label
-	Peer   wire.NodeID // that From or Path belongs to by the table, or that is to be woken; zero if unknown
+	Peer   wire.NodeID // who sealed it; of a label, whose From is by the table; who is to be woken; zero if unknown
 }
 
 const (
@@ -44,11 +44,10 @@ type sink struct {
 	dropped atomic.Uint64
 }
 
-// offer hands over an event, or drops and counts it. What comes from strangers may only fill half of the queue, so that
-// a flood of it cannot keep out what neighbours send.
-func (s *sink) offer(e *Event) bool {
-	stranger := e.Peer.IsZero()
-	if stranger && 2*len(s.to) >= cap(s.to) && cap(s.to) > 1 {
+// offer hands over an event, or drops and counts it. What anybody may have sent may only fill half of the queue, so that
+// a flood of it cannot keep out what members send.
+func (s *sink) offer(e *Event, genuine bool) bool {
+	if !genuine && 2*len(s.to) >= cap(s.to) && cap(s.to) > 1 {
 		s.dropped.Add(1)
 		return false
 	}

@@ -29,6 +29,7 @@ type receiver struct {
 	last    *source
 	forward forwarder
 	told    bool // of an unknown label in this read
+	scratch [maxEventData]byte
 	backlog *backlog
 
 	up upward
@@ -146,11 +147,11 @@ func (r *receiver) message(table *fwd.Table, data []byte, segment int, from neti
 				return false
 			}
 		case wire.ClassControl:
-			r.event(EventControl, frame, from, direct, nil)
+			r.event(EventControl, frame, from, nil)
 		case wire.ClassSTUN:
-			r.event(EventSTUN, frame, from, direct, nil)
+			r.event(EventSTUN, frame, from, nil)
 		case wire.ClassJoin:
-			r.event(EventJoin, frame, from, direct, nil)
+			r.event(EventJoin, frame, from, nil)
 		default:
 			r.plane.count.ignored.Add(1)
 		}
@@ -176,7 +177,7 @@ func (r *receiver) terminal(path *fwd.Path, frame []byte, from netip.AddrPort, h
 		}
 		r.deliver(frame, to)
 	case wire.ClassControl:
-		r.event(EventControl, frame, from, path, path)
+		r.event(EventControl, frame, from, path)
 	default:
 		r.plane.count.ignored.Add(1)
 	}
@@ -209,18 +210,24 @@ func (r *receiver) endpoint(from netip.AddrPort) *source {
 	return s
 }
 
-// event hands a copy of a frame to the control loop. By is the path whose peer sent it, nil if unknown.
-func (r *receiver) event(kind EventKind, frame []byte, from netip.AddrPort, by, circuit *fwd.Path) {
+// event hands a copy of a frame to the control loop.
+func (r *receiver) event(kind EventKind, frame []byte, from netip.AddrPort, circuit *fwd.Path) {
 	if len(frame) > maxEventData {
 		r.plane.count.ignored.Add(1)
 		return
 	}
-	e := Event{Kind: kind, Data: bytes.Clone(frame), Socket: r.socket, From: from, Path: circuit}
-	if by != nil {
-		e.Peer = by.Peer
+	e := Event{Kind: kind, Socket: r.socket, From: from, Path: circuit}
+	genuine := false
+	if kind == EventControl {
+		var within bool
+		if e.Peer, genuine, within = r.screen(frame); !within {
+			r.plane.events.dropped.Add(1)
+			return
+		}
 	}
+	e.Data = bytes.Clone(frame)
 	e.At = r.reader.Time(r.next, time.Now())
-	r.plane.events.offer(&e)
+	r.plane.events.offer(&e, genuine)
 }
 
 // unknownLabel reports a frame whose label means nothing, the first of every read.
@@ -234,7 +241,7 @@ func (r *receiver) unknownLabel(frame []byte, by *fwd.Path, from netip.AddrPort)
 	if by != nil {
 		e.Peer = by.Peer
 	}
-	r.plane.events.offer(&e)
+	r.plane.events.offer(&e, false) // anybody may have sent it from there
 }
 
 // tally adds up the data packets of a run of datagrams that came on one path, so that the shared counters are touched

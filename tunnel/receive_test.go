@@ -30,6 +30,10 @@ func newNeighbourhood(t testing.TB) *neighbourhood {
 	n.pathA, n.pathB = n.a.path('a'), n.b.path('b')
 	n.circuit = &fwd.Path{Peer: n.c.id, ID: 2, Counters: new(fwd.Counters)}
 	n.on = &fwd.Switch{To: fwd.Hop{Addr: n.b.addr(), Label: 0x22}, Counters: new(fwd.Counters)}
+	n.SetScreen(func(frame, scratch []byte) (wire.NodeID, bool) {
+		by := frame[len(frame)-1]
+		return wire.NodeID{by}, by == 'a' || by == 'c'
+	})
 	n.Publish(&fwd.Table{
 		Labels: map[wire.Label]fwd.Entry{
 			0x11: {From: wire.NodeID{'a'}, Switch: n.on},
@@ -38,6 +42,13 @@ func newNeighbourhood(t testing.TB) *neighbourhood {
 		Sources: map[netip.AddrPort]*fwd.Path{n.a.addr(): n.pathA, n.b.addr(): n.pathB},
 	})
 	return n
+}
+
+// sealedBy is a control frame that the screen takes for genuine.
+func sealedBy(member byte, size int) []byte {
+	frame := controlFrame(size)
+	frame[size-1] = member
+	return frame
 }
 
 func expectPackets(t *testing.T, got [][]byte, want ...[]byte) {
@@ -58,9 +69,9 @@ func TestOneMessageMayHoldFramesOfEveryClass(t *testing.T) {
 	n.a.send(n.addr(),
 		transport(size, 1),
 		labelled(0x11, transport(size-8, 2)),
-		controlFrame(size),
+		sealedBy('a', size),
 		labelled(0x33, transport(size-8, 3)),
-		labelled(0x33, controlFrame(size-8)),
+		labelled(0x33, sealedBy('c', size-8)),
 		labelled(0x77, transport(size-8, 4)),
 		bytes.Repeat([]byte{0xee}, size),
 		append([]byte{wire.FirstJoin}, make([]byte, size-1)...),
@@ -76,14 +87,14 @@ func TestOneMessageMayHoldFramesOfEveryClass(t *testing.T) {
 
 	e := n.expectEvent(EventControl)
 	if e.Path != nil || e.Peer != (wire.NodeID{'a'}) || e.From != n.a.addr() ||
-		!bytes.Equal(e.Data, controlFrame(size)) {
+		!bytes.Equal(e.Data, sealedBy('a', size)) {
 		t.Errorf("event %+v", e)
 	}
 	if age := time.Since(e.At); age < 0 || age > patience {
 		t.Errorf("received %v ago", age)
 	}
 	e = n.expectEvent(EventControl)
-	if e.Path != n.circuit || e.Peer != n.c.id || !bytes.Equal(e.Data, controlFrame(size-8)) {
+	if e.Path != n.circuit || e.Peer != n.c.id || !bytes.Equal(e.Data, sealedBy('c', size-8)) {
 		t.Errorf("event %+v", e)
 	}
 	if e = n.expectEvent(EventUnknownLabel); e.Label != 0x77 || e.From != n.a.addr() || e.Peer != (wire.NodeID{'a'}) {
@@ -255,7 +266,7 @@ func TestStrangersCannotFillTheQueue(t *testing.T) {
 		packets, _ := n.receive(1)
 		got = len(packets)
 	}
-	n.a.send(n.addr(), controlFrame(100), transport(64, 1))
+	n.a.send(n.addr(), sealedBy('a', 100), transport(64, 1))
 	n.receive(1)
 	strangers := 0
 	for e := range drained(n.events) {
@@ -272,6 +283,63 @@ func TestStrangersCannotFillTheQueue(t *testing.T) {
 		return
 	}
 	t.Error("the neighbour's frame was lost")
+}
+
+// Source addresses are free to choose: what comes from a neighbour's address and is not sealed by it, a STUN request or a
+// label that means nothing is anybody's, and does not keep out what members send from wherever.
+func TestWhatClaimsToComeFromANeighbourCannotFillTheQueue(t *testing.T) {
+	stun := make([]byte, 28)
+	copy(stun[4:], []byte{0x21, 0x12, 0xa4, 0x42})
+	for name, frame := range map[string][]byte{
+		"forged control frames": controlFrame(100),
+		"STUN requests":         stun,
+		"requests to join":      append([]byte{wire.FirstJoin}, make([]byte, 99)...),
+		"unknown labels":        labelled(0x77, transport(64, 4)),
+	} {
+		n := newNeighbourhood(t)
+		for range 3 * cap(n.events) {
+			n.a.send(n.addr(), frame)
+		}
+		n.stranger.send(n.addr(), sealedBy('c', 100)) // a member that has moved
+		n.b.send(n.addr(), transport(64, 1))
+		n.receive(1)
+		forged, genuine := 0, 0
+		for len(n.events) > 0 {
+			if e := <-n.events; e.Kind == EventControl && e.Peer == n.c.id {
+				genuine++
+			} else {
+				forged++
+			}
+		}
+		if forged > cap(n.events)/2 || genuine != 1 {
+			t.Errorf("%s: %d in a queue of %d, %d of the frame of a member", name, forged, cap(n.events), genuine)
+		}
+	}
+}
+
+func TestOneMemberCannotFillTheQueue(t *testing.T) {
+	n := newNeighbourhood(t)
+	const sent = 4 * framesAtOnce
+	got := 0
+	begin := time.Now()
+	for i := range sent {
+		n.a.send(n.addr(), sealedBy('a', 100), transport(64, 1))
+		n.receive(1)
+		if len(n.events) > 0 {
+			<-n.events
+			got++
+		}
+		if i == sent-1 {
+			n.a.send(n.addr(), sealedBy('c', 100), transport(64, 1))
+			n.receive(1)
+			if e := n.expectEvent(EventControl); e.Peer != n.c.id {
+				t.Errorf("event of %v", e.Peer)
+			}
+		}
+	}
+	if most := framesAtOnce + 1 + int(time.Since(begin).Seconds()*framesASecond); got > most {
+		t.Errorf("%d frames of one member, at most %d are allowed", got, most)
+	}
 }
 
 func TestStrangersDoNotMakeTheReceiverWait(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/gaissmai/bart"
 
 	"overlayd/internal/wire"
+	"overlayd/tunnel/fwd"
 )
 
 // registry holds the peers that packets may go to and come from. A network has thousands of them, of which wireguard-go
@@ -38,6 +39,7 @@ type registration struct {
 
 	initiation, response lastMessage
 	replay               replayMemory
+	frames               *fwd.Budget // control frames that it may have in the queue
 
 	lastUse wire.Stamp // as far as the sweeps know; guarded by the registry's lock
 }
@@ -111,7 +113,7 @@ func (r *registry) register(id wire.NodeID, public [32]byte, own []netip.Addr) (
 	old := r.view.Load()
 	next := *old
 	if reg = old.peer(id); reg == nil {
-		reg = &registration{id: id, public: public}
+		reg = &registration{id: id, public: public, frames: newFrames()}
 		reg.own.Store(new([]netip.Addr))
 		next = next.withPeer(reg)
 	}

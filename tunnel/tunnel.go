@@ -61,6 +61,7 @@ type Plane struct {
 	gathered sync.Pool    // of *[][]byte, for packets out of a batch
 	backlogs []*backlog   // for each socket
 	events   sink
+	screen   atomic.Pointer[Screen]
 	peers    registry
 	sites    atomic.Pointer[sites]
 	classes  atomic.Pointer[classes.Set]

@@ -88,6 +88,7 @@ type Core struct {
 	circuits  *circuit.Machine
 	gatherer  *nat.Gatherer
 	puncher   *nat.Puncher
+	stun      *nat.Answerer
 	ledger    *blame.Ledger
 
 	known     map[wire.NodeID]member.Key // the members that this node would deal with
@@ -169,6 +170,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		circuits:    circuit.New(self, circuit.DefaultConfig(), rand.New(secret)),
 		gatherer:    nat.NewGatherer(gathererConfig()),
 		puncher:     nat.NewPuncher(nat.DefaultPuncherConfig()),
+		stun:        nat.NewAnswerer(),
 		ledger:      blame.New(),
 		advertisers: make(map[wire.NodeID]bool),
 		known:       make(map[wire.NodeID]member.Key), attending: make(map[wire.NodeID]time.Time),

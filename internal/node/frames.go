@@ -66,7 +66,10 @@ func (c *Core) datagram(now time.Time, in Datagram) {
 	case wire.ClassControl:
 		c.control(now, in, back)
 	case wire.ClassSTUN:
-		if answer, ok := nat.AnswerSTUN(nil, in.Data, in.From); ok && in.Path == nil {
+		if in.Path != nil {
+			return
+		}
+		if answer, ok := c.stun.Answer(now, nil, in.Data, in.From); ok {
 			c.emit(Send{Hop: back, Frame: answer})
 		}
 	case wire.ClassJoin:

@@ -96,6 +96,7 @@ func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (
 	if err := n.openCore(now, m); err != nil {
 		return nil, errors.Join(err, n.plane.Close())
 	}
+	n.plane.SetScreen(n.core.box.Screen().Sender)
 	return n, nil
 }
 

@@ -64,6 +64,7 @@ type Box struct {
 	hint    wire.Hint
 	plain   []byte // scratch
 	memory  *Memory
+	screen  *Screen // nil until it is asked for
 }
 
 type peer struct {
@@ -116,6 +117,7 @@ func (b *Box) RemovePeer(id wire.NodeID) {
 		return
 	}
 	delete(b.peers, id)
+	b.screen.without(p)
 	rest := b.hints[p.hint][:0:0]
 	for _, other := range b.hints[p.hint] {
 		if other != p {
@@ -210,10 +212,15 @@ func (b *Box) derive(p *peer) error {
 	if p.seal != nil {
 		return nil
 	}
+	agree := b.agree
 	if b.memory != nil {
-		return b.memory.derive(b, p)
+		agree = func(p *peer) error { return b.memory.derive(b, p) }
 	}
-	return b.agree(p)
+	if err := agree(p); err != nil {
+		return err
+	}
+	b.screen.with(p)
+	return nil
 }
 
 // agree is derive by a public-key operation.
