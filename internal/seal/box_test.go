@@ -222,3 +222,20 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestOnlyASizeTestMayBeLong(t *testing.T) {
+	pa, pb := newParty(t, 1), newParty(t, 2)
+	a, b := pa.start(t, 1, pb), pb.start(t, 1, pa)
+	meet(t, a, b, pa, pb)
+	if _, err := a.Seal(nil, pb.id, wire.KindPing, make([]byte, wire.MaxBodyLen+1)); !errors.Is(err, ErrTooLong) {
+		t.Errorf("a ping of more than the bound: %v", err)
+	}
+	body := wire.SizeTest{Token: 5}.AppendPadded(nil, wire.MaxSizeTest)
+	raw, err := a.Seal(nil, pb.id, wire.KindSizeTest, body)
+	if err != nil || len(raw) != wire.MaxSizeTest {
+		t.Fatalf("%d bytes, %v", len(raw), err)
+	}
+	if f, err := b.Open(raw); err != nil || !f.Fresh || !bytes.Equal(f.Body, body) {
+		t.Errorf("%+v, %v", f.Kind, err)
+	}
+}
