@@ -39,6 +39,9 @@ func (t *trial) act(ctx context.Context, timed scenario.Timed) error {
 	case scenario.Show:
 		return t.show(ctx, a.Sites)
 	default:
+		if done, err := t.actOnHosts(timed); done {
+			return err
+		}
 		return t.actOnMembers(ctx, timed)
 	}
 	return nil

@@ -26,6 +26,8 @@ type node struct {
 	dir     string   // state, socket and log
 	level   string   // of the log
 	lan     []string // arguments of overlayd up
+	disk    bool     // its state is on a disk of its own
+	covered bool     // by a read-only view
 
 	mu      sync.Mutex // guards what follows
 	process *netns.Process
@@ -90,7 +92,16 @@ func (n *node) enter(ctx context.Context, token string) error {
 func (n *node) wipe() error {
 	n.kill()
 	n.setMember(false)
-	return os.RemoveAll(n.stateDir())
+	return n.spawner.Do(func() error {
+		if !n.disk {
+			return os.RemoveAll(n.stateDir())
+		}
+		all, err := filepath.Glob(filepath.Join(n.stateDir(), "*"))
+		for _, file := range all {
+			err = errors.Join(err, os.RemoveAll(file))
+		}
+		return err
+	})
 }
 
 // current is the daemon; nil if it was not started, or was ended.

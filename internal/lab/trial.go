@@ -33,6 +33,8 @@ type trial struct {
 	meters   *meters
 	secret   *secret
 
+	strangers *judge.Strangers // nil: nobody asks
+
 	enrolment judge.Enrolment
 	lastJoin  time.Time
 	occasions map[string]*occasion // by the name of the event
@@ -63,7 +65,10 @@ func (t *trial) run(ctx context.Context, hold func(context.Context)) (result jud
 	if err != nil {
 		return judge.Result{}, err
 	}
-	t.makeNodes()
+	if err := t.makeNodes(); err != nil {
+		return judge.Result{}, errors.Join(err, t.world.close())
+	}
+	t.watchStrangers()
 	defer func() {
 		for _, n := range t.nodes {
 			n.kill()
@@ -99,7 +104,7 @@ func (t *trial) run(ctx context.Context, hold func(context.Context)) (result jud
 }
 
 // makeNodes prepares a node for every site.
-func (t *trial) makeNodes() {
+func (t *trial) makeNodes() error {
 	t.nodes = make(map[string]*node)
 	t.watchers = make(map[string]*watcher)
 	t.history = judge.NewHistory(time.Now())
@@ -119,6 +124,7 @@ func (t *trial) makeNodes() {
 		n.lan = t.lanArguments(st.name)
 		t.nodes[st.name] = n
 	}
+	return t.mountDisks()
 }
 
 // awaitPaths waits until every two nodes that run and whose sites have a link have a path. That they have none in time

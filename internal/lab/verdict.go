@@ -14,6 +14,7 @@ func (t *trial) judge() judge.Result {
 	r := judge.Result{Scenario: t.scenario.Name, Seed: t.seed}
 	e := judge.Evidence{
 		Scenario: t.scenario, Line: t.line, Series: make(map[scenario.Pair]meter.Series), History: t.history,
+		Strangers: t.strangers,
 	}
 	for d, record := range t.meters.records {
 		e.Series[d] = record.Series()

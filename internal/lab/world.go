@@ -39,6 +39,7 @@ type site struct {
 	public netip.Addr       // the address that the others see
 	index  wan.Site
 	ports  [2]wan.Port // uplink and downlink
+	moves  int         // how often it has moved
 }
 
 // uplinkName is the device of a site's uplink.

@@ -54,8 +54,11 @@ const (
 
 // The bounds of what must hold.
 const (
-	maxLoss      = 5  // percent of the packets from talk to settled
-	maxStrangers = 60 // packets to an address that has not answered, in ten seconds
+	maxLoss = 5 // percent of the packets from talk to settled
+
+	// maxStrangers is how many packets go in ten seconds to an address that has not answered: what package nat allows for
+	// the sake of one peer, 64 at once and 8 a second, and the 40 probes of a path that was just added.
+	maxStrangers = 64 + 8*10 + 40
 )
 
 // Scenario is the scenario of a seed.

@@ -88,6 +88,7 @@ func (p *plan) expectRest(line func(string, ...any)) {
 	}
 	all := strings.Join(honest, ", ")
 	line("  strangers: {unanswered: [%s], at_most: %d}", all, maxStrangers)
+	line("  no-data-to-strangers: {unanswered: [%s], data: true, at_most: 0}", all)
 	if p.Tail > settled {
 		line("  nobody-blamed: {blamed: [%s], among: [%s], at: last + %v, at_most: 0}", all, all, p.Tail)
 	}

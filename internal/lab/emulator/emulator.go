@@ -117,6 +117,14 @@ func (e *Emulator) Change(f func(now wan.Instant, n *Network)) time.Time {
 	return at
 }
 
+// Readdress gives a site another address in place of one that it has.
+func (e *Emulator) Readdress(s wan.Site, from, to netip.Addr) {
+	e.call(func() {
+		delete(e.sites, from)
+		e.sites[to] = s
+	})
+}
+
 // AddTap shows every packet of a site to t until remove is called.
 func (e *Emulator) AddTap(s wan.Site, t Tap) (remove func()) {
 	e.call(func() { e.taps[s] = append(e.taps[s], &t) })

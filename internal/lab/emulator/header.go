@@ -31,6 +31,17 @@ func destination(b []byte) netip.Addr {
 	return netip.Addr{}
 }
 
+// Examine is what a middlebox sees of an IP packet, and from where to where it goes.
+func Examine(b []byte) (h wan.Header, from, to netip.Addr) {
+	switch to = destination(b); {
+	case to.Is4():
+		from = netip.AddrFrom4([4]byte(b[12:16]))
+	case to.Is6():
+		from = netip.AddrFrom16([16]byte(b[8:24]))
+	}
+	return examine(b), from, to
+}
+
 // examine is what a middlebox sees of an IP packet.
 func examine(b []byte) wan.Header {
 	h := wan.Header{Size: len(b)}

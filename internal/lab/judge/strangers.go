@@ -2,6 +2,7 @@ package judge
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type sending struct {
 // stranger is what was sent to an address before it answered, and when.
 type stranger struct {
 	sent     []time.Time
+	data     []time.Time // those of sent that were WireGuard's
 	answered bool
 }
 
@@ -48,12 +50,15 @@ func (s *Strangers) of(site string, addr netip.Addr) *stranger {
 	return x
 }
 
-// Sent notes a packet of a site.
-func (s *Strangers) Sent(site string, to netip.Addr, at time.Time) {
+// Sent notes a packet of a site, and whether it is one of WireGuard's.
+func (s *Strangers) Sent(site string, to netip.Addr, at time.Time, data bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if x := s.of(site, to); x != nil && !x.answered && len(x.sent) < maxSendings {
 		x.sent = append(x.sent, at)
+		if data {
+			x.data = append(x.data, at)
+		}
 	}
 }
 
@@ -66,19 +71,25 @@ func (s *Strangers) Heard(site string, from netip.Addr) {
 	}
 }
 
-// Most is the largest number of packets that one of some sites sent to one stranger in any span of a window, and which.
-func (s *Strangers) Most(sites []string, from, to time.Time, span time.Duration) (most int, site string, at netip.Addr) {
+// Most is the largest number of packets, or of data, that one of some sites sent to one stranger in any span of a window,
+// and which. An address that several sites have counts for each of them.
+func (s *Strangers) Most(
+	sites []string, data bool, from, to time.Time, span time.Duration, owners func(netip.Addr) int,
+) (most int, site string, at netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, name := range sites {
-		for key, x := range s.all {
-			if key.site != name {
-				continue
-			}
-			n := busiest(x.sent, from, to, span)
-			if n > most || n == most && n > 0 && key.to.Less(at) {
-				most, site, at = n, name, key.to
-			}
+	for key, x := range s.all {
+		if !slices.Contains(sites, key.site) {
+			continue
+		}
+		times := x.sent
+		if data {
+			times = x.data
+		}
+		each := max(1, owners(key.to))
+		n := (busiest(times, from, to, span) + each - 1) / each
+		if n > most || n == most && n > 0 && (key.to.Less(at) || key.to == at && key.site < site) {
+			most, site, at = n, key.site, key.to
 		}
 	}
 	return most, site, at
@@ -103,16 +114,29 @@ func busiest(times []time.Time, from, to time.Time, span time.Duration) (most in
 
 // unanswered judges what was sent to strangers.
 func (j judgement) unanswered(c scenario.Unanswered) Outcome {
-	o := upTo("packets to a stranger in 10 s", Count, c.AtMost)
+	what := map[bool]string{false: "packets to a stranger in 10 s", true: "WireGuard to a stranger"}[c.Data]
+	o := upTo(what, Count, c.AtMost)
 	if j.Strangers == nil {
 		o.Missing, o.Note = true, "nobody has counted"
 		return o
 	}
 	epoch := j.History.Epoch()
-	n, site, at := j.Strangers.Most(j.Scenario.Nodes(c.Of), epoch.Add(j.from), epoch.Add(j.to), scenario.UnansweredSpan)
+	n, site, at := j.Strangers.Most(
+		j.Scenario.Nodes(c.Of), c.Data, epoch.Add(j.from), epoch.Add(j.to), scenario.UnansweredSpan, j.owners,
+	)
 	o.Value = float64(n)
 	if n > 0 {
 		o.Note = site + " to " + at.String()
 	}
 	return o
+}
+
+// owners is how many sites have an address on a bridge.
+func (j judgement) owners(addr netip.Addr) (n int) {
+	for _, site := range j.Scenario.Sites {
+		if slices.ContainsFunc(site.Bridges, func(b scenario.Bridge) bool { return b.Prefix.Addr() == addr }) {
+			n++
+		}
+	}
+	return n
 }

@@ -10,24 +10,33 @@ func TestStrangersCountsWhatIsSentBeforeAnAnswer(t *testing.T) {
 	s := NewStrangers()
 	peer, nobody := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.9")
 	for i := range 20 {
-		s.Sent("belmont", peer, at(time.Duration(i)*time.Second))
+		s.Sent("belmont", peer, at(time.Duration(i)*time.Second), i < 2)
 		if i == 4 {
 			s.Heard("belmont", peer)
 		}
 	}
 	for i := range 30 {
-		s.Sent("belmont", nobody, at(time.Duration(i)*time.Second))
+		s.Sent("belmont", nobody, at(time.Duration(i)*time.Second), false)
 	}
-	s.Sent("boston", nobody, at(0))
-	n, site, addr := s.Most([]string{"belmont", "boston"}, at(0), at(time.Minute), 10*time.Second)
+	s.Sent("boston", nobody, at(0), false)
+	most := func(data bool, owners int, from, to time.Duration, sites ...string) (int, string, netip.Addr) {
+		return s.Most(sites, data, at(from), at(to), 10*time.Second, func(netip.Addr) int { return owners })
+	}
+	n, site, addr := most(false, 1, 0, time.Minute, "belmont", "boston")
 	if n != 11 || site != "belmont" || addr != nobody {
 		t.Errorf("%d packets from %s to %v", n, site, addr)
 	}
-	if n, _, _ := s.Most([]string{"belmont"}, at(25*time.Second), at(time.Minute), 10*time.Second); n != 5 {
+	if n, _, _ := most(false, 1, 25*time.Second, time.Minute, "belmont"); n != 5 {
 		t.Errorf("%d packets in the window", n)
 	}
-	if n, _, addr := s.Most([]string{"belmont"}, at(0), at(4500*time.Millisecond), 10*time.Second); n != 5 || addr != peer && addr != nobody {
+	if n, _, addr := most(false, 1, 0, 4500*time.Millisecond, "belmont"); n != 5 || addr != peer && addr != nobody {
 		t.Errorf("%d packets to %v before the answer", n, addr)
+	}
+	if n, _, _ := most(false, 4, 0, time.Minute, "belmont"); n != 3 {
+		t.Errorf("%d packets for each of four that have the address", n)
+	}
+	if n, _, addr := most(true, 1, 0, time.Minute, "belmont", "boston"); n != 2 || addr != peer {
+		t.Errorf("%d packets of data to %v", n, addr)
 	}
 }
 

@@ -117,6 +117,18 @@ func (n *Namespace) AddAddress(device string, addr netip.Prefix) error {
 	return nil
 }
 
+// RemoveAddress takes an address from the device.
+func (n *Namespace) RemoveAddress(device string, addr netip.Prefix) error {
+	link, err := n.links.LinkByName(device)
+	if err != nil {
+		return fmt.Errorf("find device %s: %w", device, err)
+	}
+	if err := n.links.AddrDel(link, &netlink.Addr{IPNet: ipNet(addr)}); err != nil {
+		return fmt.Errorf("remove %v from %s: %w", addr, device, err)
+	}
+	return nil
+}
+
 // AddRoute routes a prefix out of the device, by way of a gateway if that is valid.
 func (n *Namespace) AddRoute(device string, to netip.Prefix, gateway netip.Addr) error {
 	link, err := n.links.LinkByName(device)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
 	"overlayd/internal/lab/thread"
 )
@@ -32,6 +33,24 @@ func NewSpawner() *Spawner {
 		}
 	}()
 	return s
+}
+
+// PrivateMounts gives the processes that are started from now on, and what Do runs, mounts of their own: what is mounted
+// there is seen by nobody else, and is gone with the last of them.
+func (s *Spawner) PrivateMounts() error {
+	return s.Do(func() error {
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			return fmt.Errorf("make a mount namespace: %w", err)
+		}
+		return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	})
+}
+
+// Do runs f on the thread from which processes are started.
+func (s *Spawner) Do(f func() error) error {
+	done := make(chan error)
+	s.jobs <- func() { done <- f() }
+	return <-done
 }
 
 // Close ends the thread, and with it every process that still runs.

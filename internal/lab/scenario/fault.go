@@ -64,9 +64,11 @@ type (
 		Flow   Pair
 		AtMost Limit
 	}
-	// Unanswered bounds how many packets any site sends to one address that has not sent it any yet, in any ten seconds.
+	// Unanswered bounds how many packets any site sends to one address that has not sent it any yet, in any ten seconds,
+	// for each site that has the address; or how many of WireGuard's.
 	Unanswered struct {
 		Of     Group
+		Data   bool
 		AtMost Limit
 	}
 	// Blamed bounds how many of some relays are in quarantine at some node in the window.
@@ -124,7 +126,9 @@ func faultChecks() map[string]form {
 			func() any { return arrived },
 		},
 		"unanswered": {
-			limited(&unanswered.AtMost, "at_most", parseCount, fields{"unanswered": intoGroup(&unanswered.Of)}),
+			limited(&unanswered.AtMost, "at_most", parseCount, fields{
+				"unanswered": intoGroup(&unanswered.Of), "data": into(&unanswered.Data, parseBool),
+			}),
 			[]string{"at_most"},
 			func() any { return unanswered },
 		},

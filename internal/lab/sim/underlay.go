@@ -19,8 +19,8 @@ type Underlay struct {
 	armed   time.Duration // when the network is looked at next; negative: never
 
 	// Seen, if set, is called for every datagram of a host that leaves a site, or has reached it, with the address of the
-	// other end.
-	Seen func(s wan.Site, out bool, other netip.Addr)
+	// other end, and whether it is data without a label.
+	Seen func(s wan.Site, out bool, other netip.Addr, data bool)
 }
 
 // freight is what a packet carries.
@@ -77,7 +77,7 @@ func (u *Underlay) send(d datagram) {
 	h := d.header()
 	u.sent[from] += uint64(h.Size)
 	if u.Seen != nil {
-		u.Seen(from, true, d.to.Addr())
+		u.Seen(from, true, d.to.Addr(), h.Content == wan.Transport)
 	}
 	if to, known := u.sites[d.to.Addr()]; known {
 		u.network.Send(u.net.Now(), from, to, h, freight{datagram: d})
@@ -110,7 +110,7 @@ func (u *Underlay) deliver() {
 			r.Data.bare()
 		default:
 			if u.Seen != nil {
-				u.Seen(r.To, false, r.Data.datagram.from.Addr())
+				u.Seen(r.To, false, r.Data.datagram.from.Addr(), false)
 			}
 			u.net.arrive(r.Data.datagram)
 		}

@@ -95,9 +95,9 @@ func (t *trial) turnHostile(a scenario.Hostile) error {
 }
 
 // see notes what strangers are sent.
-func (t *trial) see(s wan.Site, out bool, other netip.Addr) {
+func (t *trial) see(s wan.Site, out bool, other netip.Addr, data bool) {
 	if name := t.nodes[s].spec.Name; out {
-		t.strangers.Sent(name, other, t.clock())
+		t.strangers.Sent(name, other, t.clock(), data)
 	} else {
 		t.strangers.Heard(name, other)
 	}
