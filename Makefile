@@ -53,6 +53,15 @@ sim: ## the simulated networks, of up to 1,000 nodes, and pairs, and what they s
 simulate: build ## the scenarios in simulation, from many seeds; needs no root
 	bin/overlaylab sim --short --repeat 20 scripts/scenarios/*.yaml || [ $$? = 2 ] # 2: not all of it can be simulated
 
+SEEDS    ?= 200
+CHAOS    ?= 20m
+
+.PHONY: chaos
+chaos: build ## all kinds of faults at once: SEEDS=200 in simulation and, as root, CHAOS=20m with daemons
+	GOGC=400 bin/overlaylab chaos --seeds $(SEEDS)
+	@if [ "$$(id -u)" = 0 ]; then bin/overlaylab chaos --real --for $(CHAOS); \
+	else echo "the run with daemons needs root: it is left out"; fi
+
 .PHONY: scale
 scale: ## what a node costs in networks of 10 to 1,000: the table of docs/scale.md
 	OVERLAYD_SIM_SCALE=1 GOGC=400 $(GO) test -count=1 -v -timeout 20m -run '^TestScale$$' ./internal/lab/sim
