@@ -54,7 +54,6 @@ func exitStatus(err error) int {
 		{control.ErrUnknownInvite, cli.ExitUnknown},
 		{control.ErrUnknownRoute, cli.ExitUnknown},
 		{control.ErrNoPath, cli.ExitNoPath},
-		{control.ErrNoAnswer, cli.ExitNoPath},
 	} {
 		if errors.Is(err, row.of) {
 			return row.status

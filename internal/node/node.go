@@ -386,7 +386,7 @@ func (n *Node) saveMembers(out SaveMembers) error {
 	case !out.Now:
 		n.saver.save(out.Items)
 	default:
-		if err := n.dir.SaveItems(out.Items); err != nil {
+		if err := n.saver.saveNow(out.Items); err != nil {
 			n.log.Error("cannot store what is known of the members", "err", err)
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"golang.org/x/sys/unix"
 
 	"overlayd/internal/member"
@@ -126,8 +127,27 @@ func (d *Dir) Items() ([][]byte, error) {
 	return items, nil
 }
 
-// SaveItems stores what is known of the members.
+// SaveItems stores what is known of the members, and a copy.
 func (d *Dir) SaveItems(items [][]byte) error { return d.write(recordsFile, items) }
+
+// UpdateItems stores what is known of the members, and leaves the copy as it is: for a file that is written often.
+func (d *Dir) UpdateItems(items [][]byte) error {
+	f := recordsFile
+	f.copy = false
+	return d.write(f, items)
+}
+
+// CopyItems makes the copy the same as what UpdateItems stored last. Other methods need not wait for it.
+func (d *Dir) CopyItems() error {
+	d.mu.Lock()
+	var ignored cbor.RawMessage
+	raw, err := d.load(recordsFile, recordsFile.name, &ignored)
+	d.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("copy %s: %w", d.pathOf(recordsFile.name), err)
+	}
+	return d.put(recordsFile.copyName(), raw)
+}
 
 // Rules reads the rules that users made for paths; none if there is no such file.
 func (d *Dir) Rules() ([]policy.Rule, error) {

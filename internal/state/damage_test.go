@@ -345,3 +345,28 @@ func TestDamagedVersionsAreBounded(t *testing.T) {
 		t.Errorf("%d damaged versions are kept", len(found))
 	}
 }
+
+// A copy that is made later than the file does not lose what it has when the file is damaged, nor is it lost with it.
+func TestItemsAreCopiedLater(t *testing.T) {
+	path := t.TempDir()
+	d := open(t, path)
+	check(t, d.UpdateItems([][]byte{[]byte("one")}))
+	check(t, d.CopyItems())
+	check(t, d.UpdateItems([][]byte{[]byte("one"), []byte("two")}))
+	check(t, d.Close())
+	check(t, os.WriteFile(filepath.Join(path, "records"), []byte("garbage"), 0o600))
+	d = open(t, path)
+	if items, err := d.Items(); err != nil || len(items) != 1 {
+		t.Errorf("%d items, %v", len(items), err)
+	}
+	if notices := d.Notices(); len(notices) != 1 || !strings.Contains(notices[0], "no revocation is lost") {
+		t.Errorf("notices %q", notices)
+	}
+	check(t, d.Close())
+	check(t, os.WriteFile(filepath.Join(path, "records"), []byte("garbage"), 0o600))
+	d = open(t, path)
+	check(t, d.UpdateItems([][]byte{[]byte("one"), []byte("three")})) // unread
+	if items, err := d.Items(); err != nil || len(items) != 2 {
+		t.Errorf("%d items, %v", len(items), err)
+	}
+}

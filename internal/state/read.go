@@ -51,7 +51,11 @@ func (d *Dir) giveUp(f file, err error) error {
 		return d.unusable(f, err)
 	}
 	kept := "it stays where it is"
-	for _, name := range []string{f.copyName(), f.name} {
+	names := []string{f.name}
+	if f.copy {
+		names = []string{f.copyName(), f.name}
+	}
+	for _, name := range names {
 		if to, err := d.aside(name); err == nil {
 			kept = "it is kept as " + to
 		}
@@ -71,7 +75,11 @@ func (d *Dir) restore(f file, raw []byte, was error) {
 		}
 		kept = ", the damaged one is kept as " + to
 	}
-	d.notice("the file %s was not usable (%v) and is restored from %s%s: nothing is lost", d.pathOf(f.name), was, f.copyName(), kept)
+	lost := "nothing is lost"
+	if f.name == recordsFile.name {
+		lost = "no revocation is lost, and what else is newer is learned from the other members again"
+	}
+	d.notice("the file %s was not usable (%v) and is restored from %s%s: %s", d.pathOf(f.name), was, f.copyName(), kept, lost)
 	if err := d.put(f.name, raw); err == nil {
 		d.sound[f.name] = true
 	}
