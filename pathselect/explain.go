@@ -63,6 +63,8 @@ func (s *Selector) Explain() []Explained {
 // why says why a path is not the selected one, and what it would take.
 func (s *Selector) why(c, selected *candidate) string {
 	switch {
+	case c == selected && !c.works():
+		return "selected, since no path works; " + c.State.String() + detail(c.Why)
 	case c == selected:
 		return "selected"
 	case c.State == Unknown:

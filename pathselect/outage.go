@@ -10,20 +10,24 @@ type outage struct {
 
 func (o *outage) lasts() bool { return !o.since.IsZero() }
 
-// strand says why no path works, as it is now, and returns the selected path: a dead one stays selected, since it is
-// the first that is tried; one that was removed, or that the policy forbids, does not.
+// strand says why no path works, as it is now, and returns the selected path. A dead one stays selected, since it is the
+// first that is tried; if it was removed, the one that died last takes its place. One that a strict rule excludes does not
+// stay.
 func (s *Selector) strand(failed *candidate) *candidate {
 	r := s.current.Reason
+	if failed == nil && r.Code == NoPath { // none ever worked
+		return nil
+	}
+	if failed == nil {
+		failed = s.diedLast()
+	}
 	switch {
 	case failed != nil && failed.hard:
 		r = Reason{Code: CutOff, From: chosen(failed), Detail: failed.bar}
 	case failed != nil:
 		r = Reason{Code: NothingElse, From: chosen(failed), To: chosen(failed), Detail: failed.Why}
-	case r.Code == Removed:
+	default:
 		r = Reason{Code: NothingElse, From: r.From}
-	}
-	if r.Code == NoPath { // none ever worked
-		return nil
 	}
 	r.Forbidden, r.Rule = Chosen{}, ""
 	for _, c := range s.list {
@@ -40,6 +44,21 @@ func (s *Selector) strand(failed *candidate) *candidate {
 		return nil
 	}
 	return failed
+}
+
+// diedLast is the path that died last; without any, one that works but is excluded by a strict rule; or nil.
+func (s *Selector) diedLast() (last *candidate) {
+	for _, c := range s.list {
+		switch {
+		case c.hard && (c.State == Up || c.State == Suspect):
+			if last == nil {
+				last = c
+			}
+		case c.State == Dead && !c.hard && (last == nil || last.hard || c.Since.After(last.Since)):
+			last = c
+		}
+	}
+	return last
 }
 
 // comeBack ends an outage with a path that works.

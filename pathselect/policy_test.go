@@ -109,6 +109,20 @@ func TestARuleIsNotStrictBecauseAnotherOneIs(t *testing.T) {
 	}
 }
 
+func TestWhatARuleCutOffIsNotSaidOfItOnceItEnds(t *testing.T) {
+	direct := path(1, 40*ms)
+	r := newRig(t, direct)
+	r.run(time.Second)
+	r.step(Wish{&Policy{Pin: &Pin{[]wire.NodeID{francisco}, Exclusion{true, "another path is pinned"}}}})
+	r.wantReason("no allowed path works, and the rule is strict: another path is pinned")
+	r.run(2 * time.Second)
+	r.wantReason("no allowed path works, and the rule is strict: another path is pinned")
+	r.set(direct, Dead, "cut")
+	r.step(Wish{nil})
+	r.want(1)
+	r.wantReason("no path works: direct path dead: cut")
+}
+
 func TestCopiesKeepToTheWish(t *testing.T) {
 	direct, relayed := path(1, 40*ms), path(2, 60*ms, cambridge)
 	r := newRig(t, direct, relayed)

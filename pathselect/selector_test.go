@@ -138,6 +138,10 @@ func TestRemovedSelection(t *testing.T) {
 	r.update()
 	r.want(0)
 	r.wantReason("no path works: via cambridge was removed")
+	relayed.State, relayed.Why = Dead, "the peer shut down"
+	r.paths = []*Path{relayed}
+	r.update()
+	r.wantReason("no path works: via cambridge dead: the peer shut down")
 	r.run(4 * time.Second)
 	r.paths = []*Path{direct}
 	r.update()

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -74,6 +75,9 @@ func pastPath(p *control.PastPath) string {
 		return none
 	}
 	words := []string{control.ViaString(p.Via)}
+	if at, err := netip.ParseAddrPort(p.Endpoint); err == nil && len(p.Via) == 0 {
+		words = append(words, at.Addr().String())
+	}
 	if p.State != "" {
 		words = append(words, string(p.State))
 	}

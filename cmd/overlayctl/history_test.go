@@ -18,7 +18,7 @@ func TestHistoryTellsWhatHappenedAndWhy(t *testing.T) {
 	want := `TIME                 EVENT    PEER    FROM                    TO                          WHY
 2026-11-22 10:00:00  start    -       -                       -                           v1
 2026-11-23 10:00:00  rule     boston  -                       -                           made: cambridge preferred (rule 5 by root)
-2026-11-23 11:58:24  path     boston  direct up               direct dead                 4 probes unanswered
+2026-11-23 11:58:24  path     boston  direct 198.51.100.3 up  direct 198.51.100.3 dead              4 probes unanswered
 2026-11-23 11:58:25  switch   boston  direct 40.0 ms, 3.1% lost  newton → cambridge 21.4 ms  bulk traffic: direct path dead: 4 probes unanswered
 2026-11-23 11:59:00  dropped  -       -                       -                           7 events are missing: the disk was too slow, or refused
 `

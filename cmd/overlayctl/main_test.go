@@ -78,7 +78,7 @@ boston (10.71.0.3, fd00:71::3): up, via cambridge: direct path dead: 4 probes un
   -         direct     dead   1m35s        -        -    100.0%        -     -
       198.51.100.3:51871; 4 probes unanswered
 
-cambridge (10.71.0.2): dead, no path works
+cambridge (10.71.0.2): dead: no path works
 `, "paths", "--why")
 }
 

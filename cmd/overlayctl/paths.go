@@ -125,25 +125,26 @@ func (s *session) pathsTable(paths control.Paths) string {
 // whyText is a peer with all paths to it.
 func (s *session) whyText(p control.PeerPaths, now time.Time) string {
 	var b strings.Builder
-	way := "no path works"
-	if p.Selected != nil {
-		way = "via " + control.ViaString(p.Selected.Via)
-		if len(p.Selected.Via) == 0 {
-			way = "direct"
-		}
+	fmt.Fprintf(&b, "%s (%s): %s", p.Peer, join(p.Addresses, ", "), p.State)
+	works := p.Selected != nil && (p.State == control.StateUp || p.State == control.StateSuspect)
+	if works && len(p.Selected.Via) == 0 {
+		b.WriteString(", direct")
+	} else if works {
+		b.WriteString(", via " + control.ViaString(p.Selected.Via))
 	}
-	fmt.Fprintf(&b, "%s (%s): %s, %s", p.Peer, join(p.Addresses, ", "), p.State, way)
-	if p.Reason != "" && p.Reason != way {
-		fmt.Fprintf(&b, ": %s", p.Reason)
+	if p.Reason != "" {
+		b.WriteString(": " + p.Reason)
 	}
 	if p.Duplicating {
-		b.WriteString("; in doubt, so packets go out twice")
+		b.WriteString("; packets go out on a second path as well until it is certain that this one carries them")
 	}
 	if p.Inbound != nil {
 		fmt.Fprintf(&b, "; inbound %s", control.ViaString(*p.Inbound))
 	}
 	for _, rule := range p.Rules {
-		b.WriteString("; " + rule)
+		if !strings.Contains(p.Reason, rule) {
+			b.WriteString("; " + rule)
+		}
 	}
 	head := clean(b.String()) + "\n" + warningText([]string{p.Warning}) + classesText(p) + shadowText(p.Shadow)
 	if len(p.Candidates) == 0 {

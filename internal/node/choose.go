@@ -183,7 +183,7 @@ func (c *Core) selected(now time.Time, p *peer, ch *choice, sel pathselect.Selec
 		p.leftForLoss(now, before)
 		p.relays.due = now
 	}
-	if q := p.paths[sel.Selected]; q != nil && before != sel.Selected {
+	if q := p.paths[sel.Selected]; q != nil && before != sel.Selected && sel.Works() {
 		c.emit(c.switched(p, ch.class, q, sel.Reason))
 	}
 	c.setRates(now, p)

@@ -18,7 +18,8 @@ import (
 // switched is the report of a new selection for one class of traffic, of the path q.
 func (c *Core) switched(p *peer, class wire.TrafficClass, q *path, r pathselect.Reason) Switched {
 	return Switched{
-		Peer: c.name(p.id), Via: c.names(q.via), Path: q.id, Reason: r.Text(c.name), ID: p.id, Class: class, Why: r,
+		Peer: c.name(p.id), Via: c.names(q.via), Path: q.id, Reason: r.Text(c.name), Endpoint: q.fwd.Hop.Addr.String(), ID: p.id, Class: class, Why: r,
+		From: c.chosen(p, r.From), To: c.chosen(p, r.To),
 	}
 }
 
@@ -64,14 +65,15 @@ func (c *Core) eventOf(out Output) (journal.Event, bool) {
 	case Switched:
 		return journal.Event{
 			Kind: journal.Switched, Peer: out.Peer, PeerID: out.ID.String(), Class: classText(out.Class),
-			From: c.chosen(out.Why.From), To: c.chosen(out.Why.To), Code: out.Why.Code.String(), Reason: out.Reason,
-		}, true
+			From: out.From, To: out.To, Code: out.Why.Code.String(), Reason: out.Reason,
+		}, !out.begins()
 	case PeerChanged:
 		e := journal.Event{
 			Kind: journal.Peer, Peer: out.Peer, PeerID: out.ID.String(), Code: "down", Reason: out.Reason,
 		}
+		e.From, e.To = out.From, out.To
 		if out.Up {
-			e.Code, e.To = "up", &journal.Path{Via: out.Via, State: string(control.StateUp)}
+			e.Code = "up"
 		}
 		return e, true
 	case PathChanged:
@@ -93,13 +95,22 @@ func (c *Core) eventOf(out Output) (journal.Event, bool) {
 	return journal.Event{}, false
 }
 
-// chosen is a path of a Reason; nil if there was none.
-func (c *Core) chosen(p pathselect.Chosen) *journal.Path {
-	if p.ID == 0 {
+// begins reports whether packets to the peer go any way at all since then.
+func (s *Switched) begins() bool {
+	return s.Class == wire.DefaultTraffic && (s.Why.Code == pathselect.First || s.Why.Code == pathselect.Returned)
+}
+
+// chosen is a path to a peer of a Reason; nil if there was none. Direct paths are told apart by their endpoints.
+func (c *Core) chosen(p *peer, of pathselect.Chosen) *journal.Path {
+	if of.ID == 0 {
 		return nil
 	}
-	loss := math.Round(p.Loss*1e4) / 1e4
-	return &journal.Path{Via: c.names(p.Via), RTT: math.Round(float64(p.RTT)/1e3) / 1e3, Loss: &loss}
+	loss := math.Round(of.Loss*1e4) / 1e4
+	v := &journal.Path{Via: c.names(of.Via), RTT: math.Round(float64(of.RTT)/1e3) / 1e3, Loss: &loss}
+	if q := p.paths[of.ID]; q != nil && q.direct() {
+		v.Endpoint = q.fwd.Hop.Addr.String()
+	}
+	return v
 }
 
 func idText(id wire.NodeID) string {

@@ -61,7 +61,13 @@ func TestWhatTheCoreDoesIsHistory(t *testing.T) {
 		Quarantined{Peer: id, Relay: k.ids(2)[0], Why: "drops data for 10 s"},
 		RuleChanged{Change: RuleMade, Text: "never via node-1 (rule 1)"},
 		PeerChanged{Peer: "node-0", ID: id, Reason: "no path works"},
-		PeerChanged{Peer: "node-0", ID: id, Up: true, Via: []string{"node-1"}, Reason: "via node-1 works again"},
+		PeerChanged{
+			Peer: "node-0", ID: id, Up: true, Via: []string{"node-1"}, Reason: "via node-1 works again",
+			To: &journal.Path{Via: []string{"node-1"}, RTT: 21.4},
+		},
+		k.core.switched(p, wire.DefaultTraffic, p.sorted()[0], pathselect.Reason{
+			Code: pathselect.Returned, To: pathselect.Chosen{ID: 2, Via: k.ids(1)}, // told by the event above
+		}),
 		Notice{Text: "not of the journal"},
 	} {
 		n.noteOutput(out)
@@ -84,8 +90,10 @@ func TestWhatTheCoreDoesIsHistory(t *testing.T) {
 		{
 			Kind: control.EventSwitch, Peer: "node-0", PeerID: id.String(), Class: "bulk", Code: "died",
 			Reason: "direct path dead: 4 probes unanswered",
-			From:   &control.PastPath{Via: control.Via{}, RTT: control.MillisOf(40 * time.Millisecond), Loss: control.FractionOf(0.25)},
-			To:     &control.PastPath{Via: control.Via{"node-1"}, RTT: control.MillisOf(21400 * time.Microsecond), Loss: control.FractionOf(0)},
+			From: &control.PastPath{
+				Via: control.Via{}, Endpoint: "198.51.0.0:51871", RTT: control.MillisOf(40 * time.Millisecond), Loss: control.FractionOf(0.25),
+			},
+			To: &control.PastPath{Via: control.Via{"node-1"}, RTT: control.MillisOf(21400 * time.Microsecond), Loss: control.FractionOf(0)},
 		},
 		{
 			Kind: control.EventQuarantine, Peer: "node-0", PeerID: id.String(), Code: "quarantined", Reason: "drops data for 10 s",
@@ -95,7 +103,7 @@ func TestWhatTheCoreDoesIsHistory(t *testing.T) {
 		{Kind: control.EventPeer, Peer: "node-0", PeerID: id.String(), Code: "down", Reason: "no path works"},
 		{
 			Kind: control.EventPeer, Peer: "node-0", PeerID: id.String(), Code: "up", Reason: "via node-1 works again",
-			To: &control.PastPath{Via: control.Via{"node-1"}, State: control.StateUp},
+			To: &control.PastPath{Via: control.Via{"node-1"}, RTT: control.MillisOf(21400 * time.Microsecond)},
 		},
 	}
 	if diff := cmp.Diff(want, h.Events); h.Node != "self" || diff != "" {

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"overlayd/internal/journal"
 	"overlayd/internal/member"
 	"overlayd/internal/policy"
 	"overlayd/internal/routeguard"
@@ -150,25 +151,34 @@ type Notice struct {
 	Warning bool // the node goes on, but somebody should do something
 }
 
-// Switched reports a new selection, for the log and the journal.
+// Switched reports a new selection, for the log and the journal. Where it is the first path that works, or works again, they
+// have PeerChanged.
 type Switched struct {
 	Peer   string
 	Via    []string // empty: direct
 	Path   wire.PathID
 	Reason string
 
+	Endpoint string // of the next hop
+
 	ID    wire.NodeID       // of the peer
 	Class wire.TrafficClass // whose packets take it
 	Why   pathselect.Reason // what Reason says in words
+
+	From, To *journal.Path // nil: there was none
 }
 
 // PeerChanged reports that a peer can be reached, or not any more, for the log and the journal.
 type PeerChanged struct {
-	Peer   string
-	ID     wire.NodeID
-	Up     bool
-	Via    []string // of the path, if Up; empty: direct
-	Reason string   // a sentence
+	Peer string
+	ID   wire.NodeID
+	Up   bool
+	Via  []string // of the path, if Up; empty: direct
+
+	Endpoint string // of its next hop
+	Reason   string // a sentence
+
+	From, To *journal.Path // the path that it went, and goes; nil: none
 }
 
 // PathChanged reports a new state of a path, for the log and the journal.

@@ -323,13 +323,13 @@ func (n *Node) act() (unsaved error) {
 			n.log.Warn(out.Why, "relay", n.core.name(out.Relay), "peer", n.core.name(out.Peer))
 		case Switched:
 			level := slog.LevelInfo
-			if out.Class == wire.DefaultTraffic && (out.Why.Code == pathselect.First || out.Why.Code == pathselect.Returned) {
+			if out.begins() {
 				level = slog.LevelDebug // the peer has come up, which says the same
 			}
-			n.log.Log(context.Background(), level, "switched", "peer", out.Peer, "via", out.Via, "why", out.Reason)
+			n.log.Log(context.Background(), level, "switched", "peer", out.Peer, "via", out.Via, "endpoint", out.Endpoint, "why", out.Reason)
 		case PeerChanged:
 			if out.Up {
-				n.log.Info("peer up", "peer", out.Peer, "via", out.Via, "why", out.Reason)
+				n.log.Info("peer up", "peer", out.Peer, "via", out.Via, "endpoint", out.Endpoint, "why", out.Reason)
 			} else {
 				n.log.Warn("peer down", "peer", out.Peer, "why", out.Reason)
 			}

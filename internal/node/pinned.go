@@ -6,7 +6,6 @@ import (
 
 	"overlayd/internal/circuit"
 	"overlayd/internal/policy"
-	"overlayd/pathselect"
 )
 
 // Who pins a path wants it ready, and wants to see whether it works. So contact with a peer whose path is pinned is kept,
@@ -94,7 +93,7 @@ func (c *Core) unmetPin(now time.Time, p *peer) string {
 	}
 	for _, r := range c.rules.set.On(p.id) {
 		if r.Kind == policy.Pin {
-			return r.Text(now, c.name) + ", but " + pathselect.Route(via, c.name) + " does not work: " + why
+			return r.Text(now, c.name) + ", which does not work: " + why
 		}
 	}
 	return ""

@@ -49,6 +49,9 @@ func (c *Core) reason(now time.Time, p *peer) string {
 	if p.route().Reason.Code == pathselect.NoPath {
 		text = c.whyNoPath(now, p)
 	}
+	if p.route().Reason.Code == pathselect.NothingElse {
+		return text // the pinned path is one of those that do not work
+	}
 	if unmet := c.unmetPin(now, p); unmet != "" {
 		text += "; " + unmet
 	}
@@ -102,8 +105,10 @@ func (c *Core) report(now time.Time, p *peer) {
 	}
 	p.reported.up = up
 	out := PeerChanged{Peer: c.name(p.id), ID: p.id, Up: up, Reason: c.reason(now, p)}
+	why := p.route().Reason
+	out.From = c.chosen(p, why.From)
 	if q := p.paths[p.route().Selected]; q != nil && up {
-		out.Via = c.names(q.via)
+		out.Via, out.Endpoint, out.To = c.names(q.via), q.fwd.Hop.Addr.String(), c.chosen(p, why.To)
 	}
 	c.emit(out)
 }

@@ -113,7 +113,7 @@ func TestAPinHoldsForAPeerToWhichNothingFlows(t *testing.T) {
 	}
 	k.run(10 * ms)
 	v := k.core.viewPathsTo(k.now, p.id)
-	want := "no answer yet from its address, tried for 0s; pinned via node-1 (rule 1), but via node-1 does not work: " +
+	want := "no answer yet from its address, tried for 0s; pinned via node-1 (rule 1), which does not work: " +
 		"node-1 is not reached directly"
 	if v.Reason != want {
 		t.Errorf("shown is %q, want %q", v.Reason, want)

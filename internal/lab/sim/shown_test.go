@@ -61,7 +61,7 @@ func TestAPinOpensItsCircuitThoughNothingFlows(t *testing.T) {
 	cambridge.Kill()
 	n.Run(2 * time.Minute)
 	v := belmont.shown(t, boston)
-	if v.State != control.StateUp || !strings.Contains(v.Reason, "pinned via cambridge (rule 1), but via cambridge does not work: ") {
+	if v.State != control.StateUp || !strings.Contains(v.Reason, "pinned via cambridge (rule 1), which does not work: ") {
 		t.Errorf("without its relay the peer is shown as %s: %s", v.State, v.Reason)
 	}
 	cambridge.Start()
