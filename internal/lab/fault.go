@@ -179,12 +179,25 @@ func (n *node) becomeCloneOf(of *node) error {
 		if err := os.RemoveAll(n.stateDir()); err != nil {
 			return err
 		}
-		return os.CopyFS(n.stateDir(), os.DirFS(of.stateDir()))
+		return copyState(n.stateDir(), of.stateDir())
 	})
 	if err != nil {
 		return fmt.Errorf("copy the state of %s: %w", of.site.name, err)
 	}
 	return n.start()
+}
+
+// copyState copies a state directory, for its owner alone as it was.
+func copyState(to, from string) error {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	return filepath.WalkDir(to, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o600)
+	})
 }
 
 // watchStrangers notes what sites send to addresses that have sent them nothing, if an expectation asks for it.
@@ -203,7 +216,7 @@ func (t *trial) watchStrangers() {
 			switch {
 			case !wan.AllUDP.Has(h.Content):
 			case out:
-				t.strangers.Sent(st.name, to, time.Now(), h.Content <= wan.Transport)
+				t.strangers.Sent(st.name, to, time.Now(), h.Content == wan.Transport)
 			default:
 				t.strangers.Heard(st.name, from)
 			}

@@ -26,7 +26,7 @@ type sending struct {
 // stranger is what was sent to an address before it answered, and when.
 type stranger struct {
 	sent     []time.Time
-	data     []time.Time // those of sent that were WireGuard's
+	data     []time.Time // those of sent that were WireGuard's data
 	answered bool
 }
 
@@ -50,7 +50,7 @@ func (s *Strangers) of(site string, addr netip.Addr) *stranger {
 	return x
 }
 
-// Sent notes a packet of a site, and whether it is one of WireGuard's.
+// Sent notes a packet of a site, and whether it is WireGuard's data.
 func (s *Strangers) Sent(site string, to netip.Addr, at time.Time, data bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,7 +114,7 @@ func busiest(times []time.Time, from, to time.Time, span time.Duration) (most in
 
 // unanswered judges what was sent to strangers.
 func (j judgement) unanswered(c scenario.Unanswered) Outcome {
-	what := map[bool]string{false: "packets to a stranger in 10 s", true: "WireGuard to a stranger"}[c.Data]
+	what := map[bool]string{false: "packets to a stranger in 10 s", true: "data to a stranger in 10 s"}[c.Data]
 	o := upTo(what, Count, c.AtMost)
 	if j.Strangers == nil {
 		o.Missing, o.Note = true, "nobody has counted"

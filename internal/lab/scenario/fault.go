@@ -65,7 +65,7 @@ type (
 		AtMost Limit
 	}
 	// Unanswered bounds how many packets any site sends to one address that has not sent it any yet, in any ten seconds,
-	// for each site that has the address; or how many of WireGuard's.
+	// for each site that has the address; or how much of WireGuard's data.
 	Unanswered struct {
 		Of     Group
 		Data   bool
