@@ -1,9 +1,13 @@
 package node
 
 import (
+	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"overlayd/internal/state"
 )
@@ -40,4 +44,36 @@ func TestAnOlderSetIsNotStoredOverALaterOne(t *testing.T) {
 	if got, err := dir.Items(); err != nil || len(got) != 4 {
 		t.Errorf("with the copy there are %q, %v", got, err)
 	}
+}
+
+func TestTheCopyIsWrittenOnceAnHour(t *testing.T) {
+	dir, err := state.Open(filepath.Join(t.TempDir(), "state"))
+	check(t, err)
+	defer func() { check(t, dir.Close()) }()
+	synctest.Test(t, func(t *testing.T) {
+		s := startSaver(dir, slog.New(slog.DiscardHandler))
+		copies, last := 0, ""
+		note := func() {
+			content, _ := os.ReadFile(filepath.Join(dir.Path(), "records.copy"))
+			if string(content) != last {
+				copies, last = copies+1, string(content)
+			}
+		}
+		for minute := range 3*60 + 1 {
+			s.save(items(fmt.Sprint("minute ", minute)))
+			synctest.Wait()
+			note()
+			time.Sleep(time.Minute)
+		}
+		if copies != 3 {
+			t.Errorf("%d copies in three hours", copies)
+		}
+		check(t, s.saveNow(items("a revocation")))
+		synctest.Wait()
+		note()
+		if copies != 4 {
+			t.Error("no copy was made of what an admin signed")
+		}
+		s.close()
+	})
 }
