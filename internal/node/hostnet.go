@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"overlayd/config"
@@ -30,6 +31,8 @@ type hostNet struct {
 	log      *slog.Logger
 	gateway  *lan.Gateway               // nil if there are none
 	detour   func(map[netip.Prefix]int) // sets the interfaces of the underlay's own datagrams; nil while there are no sockets
+
+	complete bool // what is wanted was set up
 
 	latest chan Networks
 	again  chan struct{} // one element: the host's interfaces or routes have changed
@@ -135,6 +138,7 @@ func (h *hostNet) run() {
 			}
 			wanted = n
 		case <-h.again:
+			h.sayMissing(wanted)
 			if h.gateway != nil {
 				err := h.gateway.Refresh()
 				h.say("a gateway address cannot be answered for", err, err != nil)
@@ -144,9 +148,20 @@ func (h *hostNet) run() {
 			continue // the Core has not spoken yet
 		}
 		err := h.configure(wanted)
+		h.complete = err == nil
 		h.say("cannot set up the routes", err, err != nil)
 		err = osnet.Forward(h.device, wanted.Local)
 		h.say("this host does not forward for the networks behind it", err, err != nil)
+	}
+}
+
+// sayMissing tells what another program has taken from the interface, which is put back next.
+func (h *hostNet) sayMissing(wanted Networks) {
+	if len(wanted.Self) == 0 || !h.complete {
+		return
+	}
+	if missing := osnet.Missing(h.device, whole(wanted.Self), h.prefixes); len(missing) > 0 {
+		h.log.Warn("another program has changed the interface: it is repaired", "interface", h.device, "missing", strings.Join(missing, ", "))
 	}
 }
 

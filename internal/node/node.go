@@ -174,8 +174,14 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 	close(n.stopped)
 	n.goodbye()
 	n.log.Info("stopped", "node", n.name, "why", n.whyStopped(ctx), "ran", time.Since(n.started).Round(time.Second))
+	if ctx.Err() == nil {
+		return fmt.Errorf("%w: %s was deleted by another program, or cannot be read any more; start overlayd again", ErrDevice, n.cfg.Interface)
+	}
 	return nil
 }
+
+// ErrDevice is what Run wraps when the data plane has ended by itself: whoever watches the process has to start it again.
+var ErrDevice = errors.New("the TUN interface is gone")
 
 // What ends a node, for the log.
 var (
@@ -188,7 +194,7 @@ func (n *Node) whyStopped(ctx context.Context) string {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause.Error()
 	}
-	return "the TUN interface is gone"
+	return ErrDevice.Error()
 }
 
 // Close takes the interface and the sockets down. It is called once, after Run.
@@ -210,7 +216,6 @@ func (n *Node) loop(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-n.plane.Done():
-			n.log.Error("the data plane has ended: the TUN interface is gone; start overlayd again")
 			return
 		case e := <-n.events:
 			n.step(event(e))

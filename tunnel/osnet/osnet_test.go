@@ -327,3 +327,36 @@ func TestWatchGathersWhatComesTogether(t *testing.T) {
 		t.Errorf("told %d times in %v, want at most %d", n, time.Since(begin), most)
 	}
 }
+
+func TestWhatOthersTakeFromTheInterfaceIsNamed(t *testing.T) {
+	isolate(t)
+	open(t, "overlay0")
+	addrs, routes := prefixes("10.71.0.1/32", "fd00:71::1/128"), prefixes("10.71.0.0/16", "fd00:71::/48")
+	link, err := netlink.LinkByName("overlay0")
+	must(t, err)
+	for _, c := range []struct {
+		name string
+		take func() error
+		want string
+	}{
+		{"nothing", func() error { return nil }, ""},
+		{"the link", func() error { return netlink.LinkSetDown(link) }, "it is down"},
+		{"an address", func() error { return netlink.AddrDel(link, &netlink.Addr{IPNet: ipNet(addrs[0])}) }, "address 10.71.0.1"},
+		{"a route", func() error {
+			return netlink.RouteDel(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(routes[1])})
+		}, "route to fd00:71::/48"},
+	} {
+		must(t, configured("overlay0", addrs, routes))
+		must(t, c.take())
+		got := strings.Join(Missing("overlay0", addrs, routes), ", ")
+		if c.want == "" && got != "" || !strings.Contains(got, c.want) {
+			t.Errorf("%s: missing %q, want %q", c.name, got, c.want)
+		}
+		must(t, configured("overlay0", addrs, routes))
+		expect(t, "overlay0", "10.71.0.1/32 fd00:71::1/128", "10.71.0.0/16 fd00:71::/48")
+	}
+	must(t, netlink.LinkDel(link))
+	if got := Missing("overlay0", addrs, routes); len(got) > 0 {
+		t.Errorf("without an interface these are missing: %v", got)
+	}
+}
