@@ -10,10 +10,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"overlayd/config"
 	"overlayd/internal/member"
 	"overlayd/internal/wire"
+	"overlayd/tunnel/firewall"
 	"overlayd/tunnel/lan"
 	"overlayd/tunnel/osnet"
 )
@@ -130,8 +132,15 @@ func (h *hostNet) start(ctx context.Context) error {
 
 func (h *hostNet) run() {
 	var wanted Networks
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		select {
+		case <-look.C:
+			if firewall.Protected(h.device) {
+				h.sayForward(wanted)
+				continue
+			}
 		case n, open := <-h.latest:
 			if !open {
 				return
@@ -152,7 +161,24 @@ func (h *hostNet) run() {
 		h.say("cannot set up the routes", err, err != nil)
 		err = osnet.Forward(h.device, wanted.Local)
 		h.say("this host does not forward for the networks behind it", err, err != nil)
+		err = firewall.Protect(h.device, wanted.Self, wanted.Local)
+		h.say("others on this host's networks can send to its overlay addresses past the overlay", err, err != nil)
+		h.sayForward(wanted)
 	}
+}
+
+// lookEvery is how often the host's packet filter is looked at: nothing tells when somebody loads other rules.
+const lookEvery = 30 * time.Second
+
+// sayForward warns of a packet filter that lets nothing through for the networks behind this node.
+func (h *hostNet) sayForward(wanted Networks) {
+	var drops []string
+	if len(wanted.Local) > 0 {
+		drops, _ = firewall.ForwardDrops(h.device) // without nftables there is nothing to see
+	}
+	why := fmt.Sprintf("the policy of chain %s is drop, as Docker sets it: allow it with iptables -I FORWARD -i %[2]s -j ACCEPT and "+
+		"iptables -I FORWARD -o %[2]s -j ACCEPT", strings.Join(drops, ", "), h.device)
+	h.say("the packet filter of this host lets nothing through for the networks behind it", why, len(drops) > 0)
 }
 
 // sayMissing tells what another program has taken from the interface, which is put back next.
@@ -186,6 +212,7 @@ func (h *hostNet) hold(addr netip.Addr, hold bool) {
 func (h *hostNet) close() {
 	close(h.latest)
 	h.done.Wait()
+	_ = firewall.Remove(h.device) // where there is no nftables there is nothing to remove
 	if h.gateway != nil {
 		_ = h.gateway.Close()
 	}
