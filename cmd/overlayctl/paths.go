@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"overlayd/internal/cli"
@@ -146,7 +145,7 @@ func (s *session) whyText(p control.PeerPaths, now time.Time) string {
 			b.WriteString("; " + rule)
 		}
 	}
-	head := clean(b.String()) + "\n" + warningText([]string{p.Warning}) + classesText(p) + shadowText(p.Shadow)
+	head := s.screen.fold(clean(b.String()), 0) + "\n" + warningText([]string{p.Warning}) + classesText(p) + shadowText(p.Shadow)
 	if len(p.Candidates) == 0 {
 		return head
 	}
@@ -193,11 +192,7 @@ func (s *session) interleave(table string, candidates []control.Candidate) strin
 	for line := range strings.Lines(table) {
 		b.WriteString(whyIndent + line)
 		if row >= 0 && row < len(candidates) {
-			text := clean(detail(candidates[row]))
-			if room := s.screen.width() - len(detailIndent); room >= minLast {
-				text = lipgloss.Wrap(text, room, "")
-			}
-			b.WriteString(detailIndent + strings.ReplaceAll(text, "\n", "\n"+detailIndent) + "\n")
+			b.WriteString(detailIndent + s.screen.fold(clean(detail(candidates[row])), len(detailIndent)) + "\n")
 		}
 		row++
 	}

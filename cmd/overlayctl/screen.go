@@ -95,7 +95,7 @@ func (s *screen) fitted(columns []column, rows [][]string, indent int) (text, le
 	}
 	columns, rows, dropped := fit(columns, rows, s.width()-indent)
 	if len(dropped) > 0 {
-		left = lipgloss.Wrap("(not shown, for lack of width: "+strings.Join(dropped, ", ")+"; -o json shows all)", s.width(), "") + "\n"
+		left = s.fold("(not shown, for lack of width: "+strings.Join(dropped, ", ")+"; -o json shows all)", 0) + "\n"
 	}
 	titles := make([]string, len(columns))
 	for i, c := range columns {
@@ -121,6 +121,15 @@ func (s *screen) fitted(columns []column, rows [][]string, indent int) (text, le
 			return style
 		})
 	return trimLines(t.Render()), left
+}
+
+// fold breaks text that does not fit beside an indent into lines that have the same one. The first is not indented here.
+func (s *screen) fold(text string, indent int) string {
+	room := s.width() - indent
+	if room < minLast {
+		return text
+	}
+	return strings.ReplaceAll(lipgloss.Wrap(text, room, ""), "\n", "\n"+strings.Repeat(" ", indent))
 }
 
 // trimLines takes blanks off the ends of lines.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"charm.land/lipgloss/v2"
 	"github.com/spf13/cobra"
 
 	"overlayd/internal/control"
@@ -77,12 +76,7 @@ func (s *session) statusText(v control.Status) string {
 	}
 	var b strings.Builder
 	for _, r := range rows {
-		text := clean(r[1])
-		if room := s.screen.width() - width - columnGap; room >= minLast {
-			text = lipgloss.Wrap(text, room, "")
-		}
-		indent := "\n" + strings.Repeat(" ", width+columnGap)
-		fmt.Fprintf(&b, "%-*s  %s\n", width, clean(r[0]), strings.ReplaceAll(text, "\n", indent))
+		fmt.Fprintf(&b, "%-*s  %s\n", width, clean(r[0]), s.screen.fold(clean(r[1]), width+columnGap))
 	}
 	return b.String()
 }

@@ -329,3 +329,27 @@ func TestPrefixesThatCannotWorkAreRefused(t *testing.T) {
 		refused(t, cli.ExitUsage, word, "init", "--name", "a", "--prefix", prefix, "--state", t.TempDir())
 	}
 }
+
+func TestResetAsksAtATerminal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	if status, _, stderr := call(t, "init", "--name", "belmont", "--state", path); status != 0 {
+		t.Fatal(stderr)
+	}
+	for _, tt := range []struct {
+		answer string
+		status int
+	}{{"\n", cli.ExitFailed}, {"y\n", cli.ExitFailed}, {"yes\n", cli.ExitOK}} {
+		person, program := newTerminal(t)
+		if _, err := person.WriteString(tt.answer); err != nil {
+			t.Fatal(err)
+		}
+		var stdout, stderr bytes.Buffer
+		status := run(t.Context(), []string{"reset", "--state", path}, program, &stdout, &stderr)
+		if status != tt.status || !strings.Contains(stderr.String(), "Type yes") {
+			t.Errorf("%q: status %d, %s", tt.answer, status, &stderr)
+		}
+		if _, err := os.Stat(filepath.Join(path, "identity")); (err == nil) != (tt.status != cli.ExitOK) {
+			t.Errorf("%q: the identity: %v", tt.answer, err)
+		}
+	}
+}

@@ -17,20 +17,7 @@ import (
 
 // TestHangupOfTheTerminalEndsTheDaemon holds what SIGHUP means with a terminal, and once it is gone.
 func TestHangupOfTheTerminalEndsTheDaemon(t *testing.T) {
-	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
-	if err != nil {
-		t.Skipf("no terminals here: %v", err)
-	}
-	defer func() { _ = person.Close() }()
-	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
-	if err := errors.Join(err, unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0)); err != nil {
-		t.Skipf("no terminals here: %v", err)
-	}
-	program, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Skipf("no terminals here: %v", err)
-	}
-	defer func() { _ = program.Close() }()
+	person, program := newTerminal(t)
 	h := hangups{signals: make(chan os.Signal), terminal: program}
 	reloads, stopped := make(chan struct{}), make(chan struct{})
 	go h.serve(t.Context(), func() { close(stopped) }, func() { reloads <- struct{}{} })
@@ -70,4 +57,24 @@ func TestReloadChangesTheLogLevelAndNamesTheRest(t *testing.T) {
 	if !strings.Contains(text.String(), "stays as it is") || !strings.Contains(text.String(), "no such key") {
 		t.Errorf("a bad configuration: %s", &text)
 	}
+}
+
+// newTerminal is a terminal: the end of the person, and that of the program.
+func newTerminal(t *testing.T) (person, program *os.File) {
+	t.Helper()
+	person, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	t.Cleanup(func() { _ = person.Close() })
+	n, err := unix.IoctlGetInt(int(person.Fd()), unix.TIOCGPTN)
+	if err := errors.Join(err, unix.IoctlSetPointerInt(int(person.Fd()), unix.TIOCSPTLCK, 0)); err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	program, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no terminals here: %v", err)
+	}
+	t.Cleanup(func() { _ = program.Close() })
+	return person, program
 }

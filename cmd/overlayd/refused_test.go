@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"overlayd/internal/cli"
 	"overlayd/internal/lab/netns"
 )
 
@@ -150,6 +151,25 @@ func TestUpNeedsRoot(t *testing.T) {
 	d.state = b.path("other")
 	b.must(exec.Command("chown", "-R", "65534:65534", d.state).Run())
 	d.refusesToStart(asNobody(b.command("overlayd", d.flags()...)), "root", "sudo")
+}
+
+func TestUpRefusesAnIdentityThatItCannotRead(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.node("belmont", b.ns)
+	b.works(b.overlayd("init", "--name", "belmont", "--state", d.state))
+	b.must(os.Mkdir(b.path("run"), 0o700))
+	b.must(exec.Command("chown", "-R", "65534:65534", d.state, b.path("run")).Run())
+	d.socket = b.path("run", "overlayd.sock")
+	identity := d.state + "/identity"
+	b.must(os.Chown(identity, 0, 0))
+	before := d.snapshot(d.state)
+	r := d.run(asNobody(b.command("overlayd", d.flags()...)))
+	b.refused(r, identity, "cannot be read", "user 0", "chown root")
+	if r.status != cli.ExitConfig {
+		t.Errorf("exit status %d", r.status)
+	}
+	d.unchanged(d.state, before)
 }
 
 func TestUpNeedsTUNDevices(t *testing.T) {
