@@ -62,6 +62,7 @@ func Underlay(exclude string) (Host, error) {
 		}
 		return a.LinkIndex - b.LinkIndex
 	})
+	only := onlyWayOut(links, out)
 	var h Host
 	for _, a := range addrs {
 		p, ok := AddrOf(a)
@@ -70,7 +71,7 @@ func Underlay(exclude string) (Host, error) {
 			continue
 		}
 		kind := kindOf(link, links)
-		if kind == isolated && out[a.LinkIndex] {
+		if out[a.LinkIndex] && (kind == isolated || only) {
 			kind = ordinary
 		}
 		h.Addresses = append(h.Addresses, Address{Prefix: p, Interface: link.Attrs().Name, Isolated: kind != ordinary})

@@ -34,6 +34,17 @@ func kindOf(link netlink.Link, all []netlink.Link) interfaceKind {
 	return ordinary
 }
 
+// onlyWayOut reports whether the default routes lead out of TUN interfaces and the like only. Then these are no VPN, which
+// needs another interface below it, but how this host is connected, as containers without privileges are.
+func onlyWayOut(links []netlink.Link, out map[int]bool) bool {
+	for _, l := range links {
+		if out[l.Attrs().Index] && kindOf(l, links) != overlaid {
+			return false
+		}
+	}
+	return true
+}
+
 // physical reports whether what a bridge sends to one of its ports can leave this host.
 func physical(port netlink.Link) bool {
 	switch port.Type() {

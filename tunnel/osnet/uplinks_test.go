@@ -67,3 +67,19 @@ func TestOnlyInterfacesThatLeadOutOfTheHostHaveEndpoints(t *testing.T) {
 		t.Errorf("missing: %v", isolated)
 	}
 }
+
+// In a container without privileges the only way out may be a TUN interface. Beside another way out it is a VPN's.
+func TestATUNInterfaceHasEndpointsOnlyAsTheOnlyWayOut(t *testing.T) {
+	isolate(t)
+	changes := make(chan struct{}, 1000)
+	must(t, Watch(t.Context(), func() { changes <- struct{}{} }))
+	open(t, "tun1")
+	must(t, configured("tun1", prefixes("10.0.2.100/24"), nil))
+	tun, err := netlink.LinkByName("tun1")
+	must(t, err)
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: tun.Attrs().Index, Gw: net.ParseIP("10.0.2.2")}))
+	awaitUnderlay(t, changes, []netip.Addr{netip.MustParseAddr("10.0.2.100")})
+	wan := addLink(t, "wan0", "198.51.100.7/24")
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: wan.Attrs().Index, Gw: net.ParseIP("198.51.100.1"), Priority: 100}))
+	awaitUnderlay(t, changes, []netip.Addr{netip.MustParseAddr("198.51.100.7")})
+}
