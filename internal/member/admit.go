@@ -59,9 +59,10 @@ func (g *Registrar) Admit(now time.Time, i *Invitation, a Applicant) (*Certifica
 	if _, err := g.id.Shared(a.WireGuard); err != nil { // nobody could speak with it, and the token would be used up
 		return nil, nil, err
 	}
+	date := g.set.Time(now)
 	want := Certificate{
 		WireGuard: a.WireGuard, Signing: a.Signing, Name: a.Name, Capabilities: Relay, Subnets: i.Subnets,
-		NotBefore: now, NotAfter: now.Add(Validity), Serial: micros(now), Token: i.ID, Uses: i.Uses,
+		NotBefore: date, NotAfter: date.Add(Validity), Serial: micros(date), Token: i.ID, Uses: i.Uses,
 	}
 	if known != nil { // it lost its certificate and keeps its place
 		want.IPv4, want.NotBefore, want.Serial = known.IPv4, known.NotBefore, max(want.Serial, known.Serial+1)
@@ -72,7 +73,7 @@ func (g *Registrar) Admit(now time.Time, i *Invitation, a Applicant) (*Certifica
 		}
 		want.IPv4 = addr
 	}
-	c, err := g.authority().Issue(want, now)
+	c, err := g.authority().Issue(want, date)
 	if err != nil {
 		return nil, nil, ErrInviter
 	}
@@ -87,7 +88,7 @@ func (g *Registrar) refuses(now time.Time, i *Invitation, a Applicant) error {
 	switch {
 	case i.Cancelled:
 		return ErrTokenCancelled
-	case !now.Before(i.Expiry):
+	case !g.set.Time(now).Before(i.Expiry):
 		return ErrTokenExpired
 	case g.set.out(id):
 		return ErrComeAnew

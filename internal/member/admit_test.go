@@ -43,9 +43,13 @@ func TestInvitationsAreBounded(t *testing.T) {
 	for _, in := range []Input{Met{Peer: p.another("boston", nil).id.ID()}, Tick{}} {
 		_ = p.set.Step(start.Add(26*time.Hour), in)
 	}
-	_ = p.set.Step(start.Add(27*time.Hour), Tick{})
-	if kept := len(p.set.Invitations()); kept != 0 {
-		t.Errorf("%d expired invitations are kept", kept)
+	lock, later := p.lock(), start.Add(27*time.Hour)
+	one, err := p.registrar.Invite(later, lock, Offer{TTL: time.Hour})
+	if err != nil {
+		t.Fatalf("no room for another token, though all have expired: %v", err)
+	}
+	if err := p.set.Step(later, Learn{one}); err != nil || len(p.set.Invitations()) != 1 {
+		t.Errorf("%d invitations are kept, of which one is good (%v)", len(p.set.Invitations()), err)
 	}
 }
 

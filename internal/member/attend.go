@@ -67,12 +67,12 @@ func (g *Registrar) signable(c *Certificate) bool {
 // renewable reports whether a certificate is to be renewed: its end is near, its node has signed its record since, which
 // shows that it is there, and a new one would be valid for longer.
 func (g *Registrar) renewable(now time.Time, c *Certificate) bool {
-	begin := c.NotAfter.Add(-RenewBefore)
+	begin, date := c.NotAfter.Add(-RenewBefore), g.set.Time(now)
 	r := g.set.Record(c.Node)
-	if now.Before(begin) || r == nil || r.Sequence < micros(begin) || !g.signable(c) {
+	if date.Before(begin) || r == nil || r.Sequence < micros(begin) || !g.signable(c) {
 		return false
 	}
-	until := now.Add(validityOf(c))
+	until := date.Add(validityOf(c))
 	if g.root == nil && g.set.cert.NotAfter.Before(until) {
 		until = g.set.cert.NotAfter
 	}

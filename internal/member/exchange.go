@@ -57,6 +57,7 @@ type neighbor struct {
 	chosen    bool      // this node picked it: others may have come in a crowd
 	differAt  time.Time // when its word that it knows something else is heeded again
 	differGap time.Duration
+	clock     neighborClock
 }
 
 // session is an exchange that this node drives: it asks until the neighbour says that both have the same.
@@ -283,7 +284,7 @@ func (s *Set) runSessions(now time.Time) {
 		}
 		e.next = now.Add(sessionFirst << e.tries)
 		e.tries++
-		s.send(e.peer, message{Type: typeSummary, Spans: []summarized{{Span: span{Kind: kindAll}, Hash: s.Digest()}}})
+		s.send(e.peer, message{Type: typeSummary, Spans: []summarized{{Span: span{Kind: kindAll}, Hash: s.Digest()}}, Clock: s.wall(now).Unix()})
 	}
 }
 

@@ -14,7 +14,7 @@ var (
 	ErrBusy     = errors.New("the peer asks for too much")
 )
 
-// Input is what a Set is told: Load, Publish, Learn, Met, Lost, Differs, Received or Tick.
+// Input is what a Set is told: Load, Clock, Publish, Learn, Met, Lost, Differs, Received or Tick.
 type Input interface{ setInput() }
 
 // Load gives the Set the items that an earlier Save stored. Those that are not believed are left out; nothing is sent.

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"time"
 
 	"overlayd/internal/wire"
 )
@@ -204,19 +203,6 @@ func (i *item) charged() wire.NodeID {
 		return i.invitation.By
 	}
 	return wire.NodeID{}
-}
-
-// expired reports whether nobody needs the item any more. That of a record depends on the certificate in force.
-func (i *item) expired(now time.Time) bool {
-	switch i.kind {
-	case KindCertificate:
-		return !i.certificate.ValidAt(now)
-	case KindVerdict:
-		return now.After(i.verdict.until)
-	case KindInvitation:
-		return i.invitation.gone(now)
-	}
-	return false
 }
 
 // shelf holds the items of one kind.

@@ -14,6 +14,9 @@ func (s *Set) put(it *item) {
 		s.charge(old, -1)
 	}
 	s.charge(it, 1)
+	if by := it.signedBy(); by != s.self && it.kind != KindSettings {
+		s.dates.note(by, it.sequence)
+	}
 	s.shelves[it.kind].put(it)
 	switch it.kind {
 	case KindRecord:
@@ -150,32 +153,34 @@ func (s *Set) exile(it *item) {
 	}
 }
 
-// expire removes every item whose time is over. If this node's own certificate is not valid either, it is rather the
-// clock that is wrong, and a node that forgot everybody would not find back.
+// expire removes every item whose time is over (clock.go), and what others date ahead of a clock that their own confirm.
 func (s *Set) expire(now time.Time) {
-	if !s.cert.ValidAt(now) {
-		return
-	}
-	ruled := false
+	ruled, past := false, s.past(now)
 	for _, kind := range kinds {
 		for _, id := range slices.Clone(s.shelves[kind].order) {
 			it := s.shelves[kind].items[id]
-			late := it.expired(now) || (kind == KindRecord && (s.inForce[id] == nil || !s.inForce[id].ValidAt(now)))
-			if late && id != s.self {
-				s.discard(it)
-				s.touch(now)
-				ruled = ruled || kind == KindVerdict
+			if id == s.self || !(s.over(it, past) || s.ahead(now, it)) {
+				continue
 			}
+			s.discard(it)
+			s.touch(now)
+			ruled = ruled || kind == KindVerdict
 		}
 	}
 	for p, it := range s.exiles {
-		if s.timely(now, it) != nil {
+		if s.over(it, past) {
 			delete(s.exiles, p)
 		}
 	}
 	if ruled {
 		s.judge(now)
 	}
+}
+
+// ahead reports whether an item is a record that was taken while this clock was ahead, so that others refuse it. The node
+// will sign another one.
+func (s *Set) ahead(now time.Time, it *item) bool {
+	return it.kind == KindRecord && s.confirmed(now) && s.early(now, it.sequence, 2*recordTooEarly)
 }
 
 func sortedPlaces[V any](m map[place]V) []place {

@@ -9,11 +9,11 @@ import (
 	"overlayd/internal/wire"
 )
 
-// load takes stored items; the own record among them tells which sequence was the last. If the own certificate is not
-// valid at now, it is rather the clock that is wrong, as on a machine without one: whatever was stored is taken.
+// load takes stored items; the own record among them tells which sequence was the last. Whatever was stored is taken, for
+// the clock of a host that starts may show anything.
 func (s *Set) load(now time.Time, stored [][]byte) {
-	s.loading, s.timeless = true, !s.cert.ValidAt(now)
-	defer func() { s.loading, s.timeless = false, false }()
+	s.loading = true
+	defer func() { s.loading = false }()
 	items := make([]Item, 0, len(stored))
 	for _, b := range stored {
 		if it, err := ParseStored(b); err == nil {
@@ -89,7 +89,7 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 		}
 		return false, err
 	}
-	if err := s.share(it, old); err != nil {
+	if err := s.share(now, it, old); err != nil {
 		return false, err
 	}
 	if it.kind == KindCertificate && !s.needed(it.certificate) {
@@ -127,44 +127,55 @@ func (s *Set) room(h header, old *item) error {
 	return nil
 }
 
-// timely says that an item is not valid at this time; nil if it is.
+// timely says that an item is dated too far ahead, or that its time is over; nil if neither is so.
 func (s *Set) timely(now time.Time, it *item) error {
-	if s.timeless {
+	if s.loading {
 		return nil
 	}
+	early, past := false, s.past(now)
 	switch it.kind {
 	case KindRecord:
 		c := it.record.Certificate
-		if c.Serial > micros(now.Add(tooEarly)) || it.sequence > micros(now.Add(recordTooEarly)) {
-			return fmt.Errorf("record: %w", ErrExpired)
-		}
-		if other := s.issued(it.id); other != nil && other.Serial > c.Serial {
-			c = other
-		}
-		return c.timely(now)
-	case KindCertificate:
-		if it.certificate.Serial > micros(now.Add(tooEarly)) {
-			return ErrExpired
-		}
-		return it.certificate.timely(now)
-	case KindVerdict:
-		v := it.verdict
-		if v.Sequence > micros(now.Add(tooEarly)) || it.expired(now) {
-			return fmt.Errorf("verdict: %w", ErrExpired)
-		}
+		early = s.early(now, c.Serial, tooEarly) || s.early(now, micros(c.NotBefore), ClockTolerance) ||
+			s.early(now, it.sequence, recordTooEarly)
 	case KindInvitation:
-		longest := now.Add(MaxInvitationTTL + tooEarly)
-		if it.expired(now.Add(ClockTolerance)) || it.sequence > micros(now.Add(tooEarly)) || it.invitation.Expiry.After(longest) {
-			return fmt.Errorf("invitation: %w", ErrExpired)
-		}
+		early = s.early(now, it.sequence, tooEarly) ||
+			s.early(now, micros(it.invitation.Expiry), MaxInvitationTTL+tooEarly)
+	case KindVerdict, KindCertificate:
+		early = s.early(now, it.sequence, tooEarly)
+	}
+	if early || s.over(it, past) {
+		return fmt.Errorf("item of kind %d: %w", it.kind, ErrExpired)
 	}
 	return nil
 }
 
+// over reports whether nobody needs an item any more.
+func (s *Set) over(it *item, past time.Time) bool {
+	switch it.kind {
+	case KindRecord:
+		c := it.record.Certificate
+		if other := s.issued(it.id); other != nil && other.Serial > c.Serial {
+			c = other
+		}
+		return past.After(c.NotAfter.Add(Lapse + ClockTolerance))
+	case KindCertificate:
+		return s.lapsed(it.certificate, past)
+	case KindVerdict:
+		return past.After(it.verdict.until)
+	case KindInvitation:
+		return it.invitation.gone(past)
+	}
+	return false
+}
+
 // share says that whoever is charged for an item has no room left for one more. The root always has room for verdicts:
 // otherwise admins that fill the set could not be put out.
-func (s *Set) share(it, old *item) error {
+func (s *Set) share(now time.Time, it, old *item) error {
 	by := it.charged()
+	if it.kind == KindInvitation && s.crowded(by) {
+		s.dropGone(now)
+	}
 	has, all := s.shares[place{it.kind, by}], len(s.shelves[it.kind].items)
 	if old != nil && old.charged() == by {
 		return nil
@@ -172,10 +183,25 @@ func (s *Set) share(it, old *item) error {
 	switch {
 	case it.kind == KindVerdict && !by.IsZero() && (has >= maxAdminsVerdicts || all >= maxVerdicts):
 		return ErrFull
-	case it.kind == KindInvitation && (has >= MaxInvitations || (!by.IsZero() && all >= maxAllInvitations)):
+	case it.kind == KindInvitation && s.crowded(by):
 		return ErrManyTokens
 	}
 	return nil
+}
+
+// crowded reports whether there is no room for one more invitation of a signer.
+func (s *Set) crowded(by wire.NodeID) bool {
+	return s.shares[place{KindInvitation, by}] >= MaxInvitations ||
+		(!by.IsZero() && len(s.shelves[KindInvitation].items) >= maxAllInvitations)
+}
+
+// dropGone makes room for invitations: those whose time is over by this node's clock alone have to go.
+func (s *Set) dropGone(now time.Time) {
+	for _, i := range s.Invitations() {
+		if i.gone(s.Time(now)) && i.gone(s.wall(now)) {
+			s.discard(s.shelves[KindInvitation].items[i.ID.item()])
+		}
+	}
 }
 
 // needed reports whether a certificate says more than the record of its node.

@@ -28,6 +28,7 @@ type message struct {
 	News    bool         `cbor:"6,keyasint,omitempty"` // items: pass on what is new to you
 	Keys    []byte       `cbor:"7,keyasint,omitempty"` // want: packed keys
 	Heads   []byte       `cbor:"8,keyasint,omitempty"` // advert: packed kinds and heads
+	Clock   int64        `cbor:"9,keyasint,omitempty"` // summary of everything, same: the sender's clock, in seconds since 1970
 }
 
 // messageVersion is the version of the encoding. A body of another version is ignored.

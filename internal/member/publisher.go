@@ -33,6 +33,8 @@ type publisher struct {
 	next      time.Time // the earliest time of the next version
 	versions  Credit
 	surpassed time.Time    // when surpass was last called
+	refreshed time.Time    // when the record was last signed
+	redate    bool         // it is dated by a clock that was ahead
 	spare     *Certificate // the last one by another issuer than that of the present one; nil: none
 }
 
@@ -60,7 +62,7 @@ func (s *Set) recertified(c *Certificate) {
 // since: who passed it may not have known that this node was recertified, and so not have listed it.
 func (s *Set) fallBack(now time.Time) {
 	c := s.own.spare
-	if c == nil || s.believes(s.cert) || !s.believes(c) || !c.ValidAt(now) || s.out(s.self) {
+	if c == nil || s.believes(s.cert) || !s.believes(c) || s.lapsed(c, s.past(now)) || s.out(s.self) {
 		return
 	}
 	it := newItem(header{KindCertificate, s.self, c.Serial, c.payload}, c.raw)
@@ -85,13 +87,17 @@ func (p *publisher) surpass(now time.Time, r *Record) {
 // and wants to stay.
 const refreshEvery = 24 * time.Hour
 
-// refreshAt is when the record is signed anew though nothing has changed.
+// refreshAt is when the record is signed anew though nothing has changed, in steady time.
 func (s *Set) refreshAt() time.Time {
 	at := s.cert.NotAfter.Add(-RenewBefore)
 	if p := &s.own; p.record != nil {
 		if next := time.UnixMicro(int64(p.record.Sequence)).Add(refreshEvery); next.After(at) {
 			at = next
 		}
+	}
+	at = at.Add(-s.offset)
+	if next := s.own.refreshed.Add(refreshEvery); !s.own.refreshed.IsZero() && next.After(at) {
+		return next
 	}
 	return at
 }
@@ -102,7 +108,7 @@ func (s *Set) publishAt() (time.Time, bool) {
 	switch at := s.refreshAt(); {
 	case !p.has:
 		return time.Time{}, false
-	case p.pending && p.next.Before(at):
+	case (p.pending || p.redate) && p.next.Before(at):
 		return p.next, true
 	case at.Before(p.next):
 		return p.next, true
@@ -115,10 +121,11 @@ func (s *Set) publishAt() (time.Time, bool) {
 func (s *Set) runOwn(now time.Time) {
 	p := &s.own
 	stale := !now.Before(s.refreshAt())
-	if !p.has || !(p.pending || stale) || now.Before(p.next) {
+	if !p.has || !(p.pending || stale || p.redate) || now.Before(p.next) {
 		return
 	}
-	p.pending = false
+	stale = stale || p.redate
+	p.pending, p.redate = false, false
 	statement := s.allowed(p.statement)
 	if p.record != nil && !stale {
 		payload, err := statement.payload(s.cert, p.record.Sequence)
@@ -126,8 +133,8 @@ func (s *Set) runOwn(now time.Time) {
 			return
 		}
 	}
-	sequence := micros(now)
-	if p.above < micros(now.Add(recordTooEarly)) { // otherwise nobody believes it, and the clock has been put right
+	sequence := micros(s.Time(now))
+	if !s.early(now, p.above, recordTooEarly) { // otherwise nobody believes it, and the clock has been put right
 		sequence = max(sequence, p.above+1)
 	}
 	r, err := SignRecord(s.id, s.cert, sequence, statement)
@@ -135,7 +142,7 @@ func (s *Set) runOwn(now time.Time) {
 		p.next = now.Add(publishEvery) // publish has tried the same statement, under an earlier certificate
 		return
 	}
-	p.record, p.above, p.next = r, sequence, p.nextVersion(now)
+	p.record, p.above, p.next, p.refreshed = r, sequence, p.nextVersion(now), now
 	h := header{KindRecord, s.self, sequence, r.payload}
 	it := newItem(h, r.raw)
 	it.record = r

@@ -42,8 +42,10 @@ func (s *Set) received(now time.Time, from wire.NodeID, body []byte) error {
 	}
 	switch m.Type {
 	case typeSummary:
+		s.tells(now, from, m.Clock)
 		return s.receivedSummary(now, from, m.Spans)
 	case typeSame:
+		s.tells(now, from, m.Clock)
 		s.same(from)
 		return nil
 	case typeList:
@@ -138,7 +140,7 @@ func (s *Set) receivedSummary(now time.Time, from wire.NodeID, spans []summarize
 		case sp.Kind == kindAll && sp.Depth == 0:
 			if s.Digest() == e.Hash {
 				s.same(from)
-				s.send(from, message{Type: typeSame})
+				s.send(from, message{Type: typeSame, Clock: s.wall(now).Unix()})
 				continue
 			}
 			for _, kind := range kinds {

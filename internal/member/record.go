@@ -100,6 +100,9 @@ func (n *Network) VerifyRecord(raw []byte, known *Certificate, now time.Time) (*
 	return r, nil
 }
 
+// CheckRecord is VerifyRecord whatever the time, which a Set looks at.
+func (n *Network) CheckRecord(raw []byte) (*Record, error) { return n.checkRecord(raw, nil) }
+
 // checkRecord is VerifyRecord whatever the time.
 func (n *Network) checkRecord(raw []byte, known *Certificate) (*Record, error) {
 	var records map[string]*Record

@@ -50,7 +50,7 @@ func (g *Registrar) Root() ed25519.PrivateKey { return g.root }
 
 // May reports whether this node can sign others in and out.
 func (g *Registrar) May(now time.Time) bool {
-	return g.root != nil || (g.set.admin(g.set.cert) && g.set.cert.ValidAt(now))
+	return g.root != nil || (g.set.admin(g.set.cert) && !g.set.past(now).After(g.set.cert.NotAfter))
 }
 
 // signer is the key that statements are signed with, and its certificate; nil for the root's.
@@ -99,11 +99,11 @@ func (g *Registrar) Invite(now time.Time, lock Lock, o Offer) ([]Item, error) {
 	}
 	key, cert := g.signer()
 	by, _ := nodeOf(cert)
-	if g.set.shares[place{KindInvitation, by}] >= MaxInvitations {
+	if g.set.crowded(by) && !slices.ContainsFunc(g.set.Invitations(), func(i *Invitation) bool { return i.gone(g.set.Time(now)) }) {
 		return nil, ErrManyTokens
 	}
 	return []Item{signInvitation(g.set.network, key, cert, Invitation{
-		Lock: lock, Name: o.Name, Uses: uses, Expiry: now.Add(o.TTL), Subnets: o.Subnets, Sequence: micros(now),
+		Lock: lock, Name: o.Name, Uses: uses, Expiry: g.set.Time(now).Add(o.TTL), Subnets: o.Subnets, Sequence: micros(g.set.Time(now)),
 	})}, nil
 }
 
@@ -138,7 +138,7 @@ func (g *Registrar) Cancel(now time.Time, prefix string) (TokenID, []Item, error
 		return TokenID{}, nil, ErrNoToken
 	}
 	void := *found
-	void.Cancelled, void.Sequence = true, max(micros(now), found.Sequence+1)
+	void.Cancelled, void.Sequence = true, max(micros(g.set.Time(now)), found.Sequence+1)
 	key, cert := g.signer()
 	return found.ID, []Item{signInvitation(g.set.network, key, cert, void)}, nil
 }
@@ -213,7 +213,7 @@ func (g *Registrar) rule(now time.Time, target wire.NodeID, rank Rank, stay []wi
 
 // after is a sequence that is later than those of all verdicts on the node.
 func (g *Registrar) after(now time.Time, target wire.NodeID) uint64 {
-	sequence := micros(now)
+	sequence := micros(g.set.Time(now))
 	for _, v := range g.set.on(target) {
 		sequence = max(sequence, v.Sequence+1)
 	}
@@ -287,7 +287,7 @@ func (g *Registrar) Rename(now time.Time, name string) ([]Item, error) {
 	if g.root == nil {
 		return nil, ErrNotRoot
 	}
-	n, err := g.set.network.Renamed(g.root, name, now)
+	n, err := g.set.network.Renamed(g.root, name, g.set.Time(now))
 	if err != nil {
 		return nil, err
 	}
@@ -306,8 +306,9 @@ func (g *Registrar) Leave(now time.Time) ([]Item, error) {
 
 // reissue signs a node's present certificate anew, as it was changed.
 func (g *Registrar) reissue(now time.Time, c Certificate) ([]Item, error) {
-	c.Serial, c.NotAfter = max(micros(now), c.Serial+1), now.Add(validityOf(&c))
-	issued, err := g.authority().Issue(c, now)
+	date := g.set.Time(now)
+	c.Serial, c.NotAfter = max(micros(date), c.Serial+1), date.Add(validityOf(&c))
+	issued, err := g.authority().Issue(c, date)
 	if err != nil {
 		return nil, err
 	}

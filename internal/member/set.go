@@ -35,8 +35,9 @@ type Set struct {
 	own  publisher
 	sync exchange
 
-	loading  bool // what was stored
-	timeless bool // by a clock that cannot be right
+	loading bool          // what was stored
+	offset  time.Duration // of the wall clock from steady time
+	dates   dates         // of what others have signed
 
 	dirty  bool
 	saveAt time.Time // if dirty
@@ -78,6 +79,9 @@ func (s *Set) Step(now time.Time, in Input) error {
 	switch in := in.(type) {
 	case Load:
 		s.load(now, in.Items)
+	case Clock:
+		s.offset = in.Offset
+		s.own.pending = s.own.has
 	case Publish:
 		err = s.publish(in.Statement)
 	case Learn:

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"overlayd/internal/wire"
 )
 
 // lone is a set of a founder that knows boston.
@@ -29,10 +31,6 @@ func TestRecordsThatAreNotBelievedChangeNothing(t *testing.T) {
 	w, s, id, r := lone(t)
 	stranger := newWorld(t, 99)
 	_, foreign := stranger.record("mallory", 1, Statement{})
-	expiring := w.identity()
-	expired := w.sign(expiring, w.enrol(expiring, "old", func(c *Certificate) {
-		c.NotAfter = start.Add(time.Hour)
-	}), 1, Statement{})
 	early := w.identity()
 	future := w.sign(early, w.enrol(early, "early", func(c *Certificate) {
 		c.NotBefore = start.Add(9 * time.Minute)
@@ -49,7 +47,6 @@ func TestRecordsThatAreNotBelievedChangeNothing(t *testing.T) {
 		want error
 	}{
 		"foreign network":       {now, foreign.Raw(), ErrForeign},
-		"expired":               {now, expired.Raw(), ErrExpired},
 		"not valid yet":         {start.Add(-2 * time.Minute), future.Raw(), ErrExpired},
 		"signed by another":     {now, bump(t, forger, r), ErrSignature},
 		"same, forged":          {now, forged, nil},
@@ -163,12 +160,14 @@ func TestElderKeepsADisputedNameAndAddress(t *testing.T) {
 	}
 }
 
-func TestExpiredMemberIsForgottenAndLoserTakesItsPlace(t *testing.T) {
+func TestLapsedMemberIsForgottenAndLoserTakesItsPlace(t *testing.T) {
 	w, s, _, _ := lone(t)
 	addr := netip.MustParseAddr("10.71.9.9")
 	elder, younger := w.identity(), w.identity()
 	first := w.enrol(elder, "x", func(c *Certificate) { c.IPv4, c.NotAfter = addr, start.Add(time.Hour) })
-	second := w.enrol(younger, "x", func(c *Certificate) { c.IPv4, c.NotBefore = addr, start.Add(time.Minute) })
+	second := w.enrol(younger, "x", func(c *Certificate) {
+		c.IPv4, c.NotBefore, c.NotAfter = addr, start.Add(time.Minute), start.Add(2*Lapse)
+	})
 	for _, r := range []*Record{w.sign(elder, first, 1, Statement{}), w.sign(younger, second, 1, Statement{})} {
 		if err := s.Step(start, learnRecord(r.Raw())); err != nil {
 			t.Fatal(err)
@@ -177,11 +176,16 @@ func TestExpiredMemberIsForgottenAndLoserTakesItsPlace(t *testing.T) {
 	if id, _ := s.ByName("x"); id != elder.ID() {
 		t.Fatal("the elder does not have the name")
 	}
-	if err := s.Step(start.Add(2*time.Hour), Tick{}); err != nil {
-		t.Fatal(err)
-	}
-	if m, _ := s.Get(younger.ID()); m.Name != "x" || m.IPv4 != addr || s.Len() != 3 {
-		t.Errorf("%q, %s, %d members", m.Name, m.IPv4, s.Len())
+	for _, c := range []struct {
+		after time.Duration
+		want  wire.NodeID
+	}{{2 * time.Hour, elder.ID()}, {Lapse + 2*time.Hour, younger.ID()}} {
+		at := start.Add(c.after)
+		witnesses(w, s, at, 2)
+		s.expire(at)
+		if id, _ := s.ByName("x"); id != c.want {
+			t.Errorf("%v after the certificate began %s has the name", c.after, id)
+		}
 	}
 }
 

@@ -366,7 +366,7 @@ func TestRootCanAlwaysPutOutAdminsThatFillTheSet(t *testing.T) {
 		by, target := rogues[i%3], wire.NodeID{byte(i), byte(i >> 8), 1}
 		v := &Verdict{Target: target, Rank: Out, Sequence: micros(now), Signer: by.node(), Parts: 1, signedBy: by.cert}
 		h := header{KindVerdict, v.id(), v.Sequence, nil}
-		if it := (&item{header: h, mark: h.mark(), verdict: v}); s.share(it, nil) == nil {
+		if it := (&item{header: h, mark: h.mark(), verdict: v}); s.share(start, it, nil) == nil {
 			s.put(it)
 		}
 	}

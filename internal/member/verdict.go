@@ -21,10 +21,11 @@ const (
 )
 
 const (
-	// verdictFor is how long a verdict is kept: longer than any certificate that it speaks of is valid, and that of an
-	// admin is for years. leftFor is the same where a node left by itself, which many do that come for a while.
-	verdictFor = AdminValidity + 2*Validity
-	leftFor    = 2 * Validity
+	// verdictFor is how long a verdict is kept: longer than any certificate that it speaks of makes a member, with the time
+	// that it can be renewed after its end, and that of an admin is for years. leftFor is the same where a node left by
+	// itself, which many do that come for a while: from then, or from the end of the certificate that it left with.
+	verdictFor = AdminValidity + 2*Lapse
+	leftFor    = Validity + 2*Lapse
 
 	// tooEarly is how far ahead of the clock a verdict, a certificate or an invitation may be dated.
 	tooEarly = time.Hour
@@ -119,8 +120,8 @@ func parseVerdict(raw []byte) (*Verdict, envelope, verdictPayload, error) {
 		}
 		v.Signer = c.Node
 		v.until = v.Time().Add(leftFor)
-		if c.NotAfter.After(v.until) {
-			v.until = c.NotAfter
+		if end := c.NotAfter.Add(2 * Lapse); end.After(v.until) {
+			v.until = end
 		}
 	}
 	if !v.Left() {
