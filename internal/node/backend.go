@@ -44,7 +44,7 @@ func (n *Node) Status(ctx context.Context) (s control.Status, err error) {
 			Ceiling: n.cfg.RelayCeiling, Subnets: c.localNetworks(), Labels: n.cfg.Labels,
 			Expires: c.members.Certificate().NotAfter.UTC(), Conflicts: c.conflictsOf(c.self), Warnings: append(c.Warnings(now), n.host.warnings()...),
 			Digest: fmt.Sprintf("%016x", c.members.Digest()), Version: n.version, PID: os.Getpid(),
-			Started: wallClock(n.started), Uptime: now.Sub(n.started).Seconds(), Counters: n.counters(),
+			Started: c.wallClock(n.started), Uptime: now.Sub(n.started).Seconds(), Counters: n.counters(),
 			Unstored: unstoredText(n.dir.Problem()),
 		}
 	})
@@ -93,7 +93,7 @@ func (n *Node) Peers(ctx context.Context) (list []control.Peer, err error) {
 func (n *Node) Paths(ctx context.Context, q control.PathsQuery) (v control.Paths, err error) {
 	var failed error
 	err = n.do(ctx, func(now time.Time) {
-		v = control.Paths{Node: n.name, Time: wallClock(now)}
+		v = control.Paths{Node: n.name, Time: n.core.wallClock(now)}
 		if q.Peer != "" {
 			var id wire.NodeID
 			if id, failed = n.core.find(q.Peer); failed == nil {

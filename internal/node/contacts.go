@@ -158,6 +158,7 @@ func (c *Core) meet(now time.Time, m member.Member) *peer {
 		auditing: fwd.NewBudget(auditRate, auditBurst),
 		reported: newReported(),
 	}
+	p.meeting.reset = c.wentBack(now)
 	c.peers[m.ID] = p
 	at, _ := slices.BinarySearchFunc(c.order, m.ID, wire.NodeID.Compare)
 	c.order = slices.Insert(c.order, at, m.ID)

@@ -138,6 +138,7 @@ type Core struct {
 	refused   refusals
 	takeovers takeovers
 	duplicate duplicate
+	clock     clock
 	builds    builds
 	told      told
 
@@ -251,6 +252,8 @@ func (c *Core) Step(now time.Time, in Input) error {
 		c.host, c.networksChanged = in.Host, true
 		c.warnOfOverlap()
 		c.localAddresses(now, in.Addrs)
+	case WallClock:
+		c.wallClockSet(now, in.Offset)
 	case Shutdown:
 		for _, id := range c.order {
 			c.say(now, c.peers[id], wire.KindBye, nil)
@@ -283,7 +286,9 @@ func (c *Core) NextDeadline() (time.Time, bool) {
 	consider(c.ledger.NextDeadline())
 	consider(c.swept.Add(sweepEvery), true)
 	consider(c.catchup.deadline())
-	consider(c.rules.set.NextDeadline())
+	if expires, ok := c.rules.set.NextDeadline(); ok {
+		consider(expires.Add(-c.clock.offset), true)
+	}
 	consider(c.gatewaysDue())
 	consider(c.takeovers.deadline())
 	consider(c.steadyAt, !c.steadyAt.IsZero())

@@ -146,6 +146,7 @@ func (c *Core) control(now time.Time, in Datagram, back fwd.Hop) {
 	if frame.Restarted || found {
 		c.newRun(now, p, on)
 	}
+	c.askReset(now, p, on)
 	c.message(now, p, on, in, frame)
 	c.touch(p)
 }
@@ -267,6 +268,8 @@ func (c *Core) message(now time.Time, p *peer, on *path, in Datagram, frame seal
 			p.sizes.Answered(now, m.Token)
 			p.measuredAnew(now)
 		}
+	case wire.KindSession:
+		c.sessionMessage(now, p, on, frame.Body)
 	case wire.KindDuplicate:
 		if m, err := wire.ParseEndpoints(frame.Body); err == nil {
 			c.toldDuplicate(now, p, m.List)

@@ -133,7 +133,7 @@ func (n *Node) History(ctx context.Context, q control.HistoryQuery) (h control.H
 	var unknown error
 	var j *journal.Journal
 	err = n.do(ctx, func(now time.Time) {
-		h, j = control.History{Node: n.name, Time: wallClock(now)}, n.journal
+		h, j = control.History{Node: n.name, Time: n.core.wallClock(now)}, n.journal
 		if q.Since > 0 {
 			asked.Since = h.Time.Add(-q.Since)
 		}

@@ -200,7 +200,7 @@ const (
 
 func (c *Core) warnOfEnd(now time.Time) {
 	end := c.members.Certificate().NotAfter
-	if end.Sub(now) > endWarning || now.Sub(c.warned) < warnEvery {
+	if end.Sub(c.members.Time(now)) > endWarning || now.Sub(c.warned) < warnEvery {
 		return
 	}
 	c.warned = now

@@ -221,7 +221,8 @@ func (n *Node) loop(ctx context.Context) {
 			n.step(event(e))
 			n.more()
 		case do := <-n.requests:
-			do(time.Now())
+			n.readClock()
+			do(n.now())
 			_ = n.act()
 		case host := <-n.underlay:
 			n.step(host)
@@ -244,7 +245,23 @@ func (n *Node) more() {
 }
 
 func (n *Node) step(in Input) {
-	now := time.Now()
+	n.readClock()
+	n.stepAt(n.now(), in)
+}
+
+// now is steady time: the start and what has passed since.
+func (n *Node) now() time.Time { return n.started.Add(time.Since(n.started)) }
+
+// readClock tells the core if the wall clock was set, or the host has slept.
+func (n *Node) readClock() {
+	const drift = time.Second
+	offset := time.Now().Round(0).Sub(n.now().Round(0))
+	if (offset - n.core.clock.offset).Abs() > drift {
+		n.stepAt(n.now(), WallClock{Offset: offset})
+	}
+}
+
+func (n *Node) stepAt(now time.Time, in Input) {
 	if err := n.core.Step(now, in); err != nil {
 		n.log.Error("input refused", "err", err)
 	}
@@ -371,7 +388,7 @@ func (n *Node) findUplinks() {
 
 // goodbye tells the peers, so that they need not find out, and stores what was learned since the core last asked for it.
 func (n *Node) goodbye() {
-	now := time.Now()
+	now := n.now()
 	n.note(journal.Event{Kind: journal.Stopped})
 	_ = n.saveMembers(SaveMembers{Items: n.core.members.Stored()})
 	if !n.leaving {

@@ -107,6 +107,9 @@ type meeting struct {
 	untold     bool      // it is to be told our endpoints, but there is no path yet
 	lastHello  time.Time // when we last answered a frame that was not fresh, from an address that no path has
 	lastReplay time.Time // when we last answered one that was seen before
+	reset      bool      // the clock went back: the peer has not said yet that it has forgotten the session
+	resetAsked time.Time // when it was last asked to
+	resetDone  time.Time // when this node last forgot it on the peer's word
 	tookOver   bool      // this node took a newer epoch, and has not heard the peer in it yet
 }
 

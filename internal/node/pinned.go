@@ -93,7 +93,7 @@ func (c *Core) unmetPin(now time.Time, p *peer) string {
 	}
 	for _, r := range c.rules.set.On(p.id) {
 		if r.Kind == policy.Pin {
-			return r.Text(now, c.name) + ", which does not work: " + why
+			return r.Text(c.wall(now), c.name) + ", which does not work: " + why
 		}
 	}
 	return ""

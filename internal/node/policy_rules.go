@@ -31,7 +31,7 @@ func (c *Core) policyFor(p *peer, now time.Time) *pathselect.Policy {
 	}
 	compiled, done := c.rules.compiled[p.id]
 	if !done {
-		compiled = c.rules.set.For(p.id, now)
+		compiled = c.rules.set.For(p.id, c.wall(now))
 		c.rules.compiled[p.id] = compiled
 	}
 	return compiled
@@ -61,7 +61,7 @@ func (c *Core) policyChanged(now time.Time) {
 
 // AddRules takes rules that users made, all or none, and returns them with their numbers, and those whose place they took.
 func (c *Core) AddRules(now time.Time, wanted []policy.Rule) (added, replaced []policy.Rule, err error) {
-	added, replaced, err = c.rules.set.Add(now, wanted...)
+	added, replaced, err = c.rules.set.Add(c.wall(now), wanted...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -91,7 +91,7 @@ func (c *Core) RemoveRules(now time.Time, ids []policy.ID, all bool) ([]policy.R
 
 // expireRules ends the rules whose time is over. The file may go on having them: whoever reads it looks at the time.
 func (c *Core) expireRules(now time.Time) {
-	c.rulesChanged(now, RuleExpired, c.rules.set.Expire(now))
+	c.rulesChanged(now, RuleExpired, c.rules.set.Expire(c.wall(now)))
 }
 
 func (c *Core) rulesChanged(now time.Time, how RuleChange, list []policy.Rule) {
@@ -100,7 +100,7 @@ func (c *Core) rulesChanged(now time.Time, how RuleChange, list []policy.Rule) {
 	}
 	for i := range list {
 		r := &list[i]
-		v := RuleChanged{Change: how, Peer: r.Peer, Text: r.Text(now, c.name)}
+		v := RuleChanged{Change: how, Peer: r.Peer, Text: r.Text(c.wall(now), c.name)}
 		if !r.Peer.IsZero() {
 			v.Name = c.name(r.Peer)
 		}
@@ -112,7 +112,7 @@ func (c *Core) rulesChanged(now time.Time, how RuleChange, list []policy.Rule) {
 // ruleTexts are the rules that hold for a peer, in words.
 func (c *Core) ruleTexts(now time.Time, id wire.NodeID) (list control.List[string]) {
 	for _, r := range c.rules.set.On(id) {
-		list = append(list, r.Text(now, c.name))
+		list = append(list, r.Text(c.wall(now), c.name))
 	}
 	return list
 }
@@ -161,7 +161,7 @@ func (c *Core) rulesOf(now time.Time, r control.RouteRequest) ([]policy.Rule, er
 		Strict: r.Strict, By: r.By, Note: r.Note,
 	}
 	if r.For > 0 {
-		rule.Expires = now.Add(time.Duration(r.For))
+		rule.Expires = c.wall(now).Add(time.Duration(r.For))
 	}
 	if r.Class != "" {
 		if rule.Class, rule.OneClass = wire.ParseTrafficClass(r.Class); !rule.OneClass {

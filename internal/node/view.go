@@ -41,6 +41,9 @@ func (c *Core) viewMembers(now time.Time) (list control.List[control.Member]) {
 
 // Warnings are sentences on this node and its peers that a person has to do something about.
 func (c *Core) Warnings(now time.Time) (list control.List[string]) {
+	if w := c.clockWarning(now); w != "" {
+		list = append(list, w)
+	}
 	for _, id := range c.members.IDs() {
 		if w := c.warningOf(now, id); w != "" {
 			list = append(list, w)
@@ -93,7 +96,7 @@ func (c *Core) viewPeers(now time.Time, sessionSince func(wire.NodeID) wire.Stam
 			c.viewContact(now, p, &v)
 		}
 		if since := sessionSince(m.ID); since != 0 {
-			v.Handshake = wallClock(c.timeOf(since))
+			v.Handshake = c.wallClock(c.timeOf(since))
 		}
 		list = append(list, v)
 	}
@@ -107,7 +110,7 @@ func (c *Core) viewContact(now time.Time, p *peer, v *control.Peer) {
 		v.RxBytes += q.fwd.Counters.RxBytes.Load()
 		v.TxBytes += q.fwd.Counters.TxBytes.Load()
 		if m, ok := p.prober.Measure(q.id, now); ok && m.LastHeard.After(v.LastHeard) {
-			v.LastHeard = wallClock(m.LastHeard)
+			v.LastHeard = c.wallClock(m.LastHeard)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (c *Core) viewPathsTo(now time.Time, id wire.NodeID) control.PeerPaths {
 func (c *Core) viewPaths(now time.Time, p *peer) control.PeerPaths {
 	v := control.PeerPaths{
 		Peer: c.name(p.id), Addresses: addressesOf(p.member), State: c.peerState(now, p),
-		Reason: c.reason(now, p), Since: wallClock(p.route().Since), Switches: p.route().Switches,
+		Reason: c.reason(now, p), Since: c.wallClock(p.route().Since), Switches: p.route().Switches,
 		Rules: c.ruleTexts(now, p.id), Duplicating: p.route().Copies[wire.DefaultTraffic] != 0, Inbound: c.inbound(p),
 		Warning: c.warningOf(now, p.id),
 	}
@@ -93,7 +93,7 @@ func (c *Core) viewCandidate(now time.Time, p *peer, q *path, e pathselect.Expla
 	m, _ := p.prober.Measure(q.id, now)
 	v := control.Candidate{
 		Path: control.Path{Via: c.names(q.via), Endpoint: q.fwd.Hop.Addr.String()},
-		ID:   int(q.id), State: viewState(m.State), Why: e.Why, Since: wallClock(m.Since), LastHeard: wallClock(m.LastHeard),
+		ID:   int(q.id), State: viewState(m.State), Why: e.Why, Since: c.wallClock(m.Since), LastHeard: c.wallClock(m.LastHeard),
 		RxPackets: q.fwd.Counters.RxPackets.Load(), TxPackets: q.fwd.Counters.TxPackets.Load(),
 	}
 	switch e.Role {
