@@ -27,7 +27,7 @@ func village(t testing.TB, seed uint64, count int) (n *Net, hosts []*Host, heard
 	n = New(seed)
 	f := n.Found()
 	for i := range count {
-		hosts = append(hosts, f.Host(fmt.Sprintf("host%d", i), Options{Root: i == 0}))
+		hosts = append(hosts, f.Host(fmt.Sprintf("host%d", i), Options{Root: i == 0, Admin: i == 1}))
 	}
 	f.Introduce(hosts...)
 	heard = make(map[[2]*Host]time.Duration)

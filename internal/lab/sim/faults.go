@@ -3,10 +3,57 @@ package sim
 import (
 	"net/netip"
 	"time"
+
+	"overlayd/internal/node"
 )
 
-// SetClock sets the clock of a host that is down, by so much: forward, or below zero back.
-func (h *Host) SetClock(by time.Duration) { h.skew += by }
+// SetClock sets the wall clock of a host, by so much: forward, or below zero back. Steady time goes on as it did while the
+// host runs, and begins with the wall clock when it starts.
+func (h *Host) SetClock(by time.Duration) {
+	if h.Core == nil {
+		h.skew += by
+		return
+	}
+	h.ahead += by
+	h.step(node.WallClock{Offset: h.ahead})
+}
+
+// Sleep suspends a host for so long: it hears nothing and does nothing, and its steady time stands still. Then its wall
+// clock has gone on, and the others have ended their sessions with it if it was away for longer than those last.
+func (h *Host) Sleep(d time.Duration) {
+	core := h.Core
+	h.unbind()
+	h.Core = nil
+	h.net.After(d, func() {
+		if h.Core != nil {
+			return // it was started anew
+		}
+		h.Core, h.tick = core, time.Time{}
+		h.skew -= d
+		h.bind()
+		if d > sessionFor {
+			for _, other := range h.net.hosts {
+				delete(other.sessions, h)
+			}
+		}
+		h.ahead += d
+		h.step(node.WallClock{Offset: h.ahead})
+	})
+}
+
+// sessionFor is how long a session of WireGuard lasts at most.
+const sessionFor = 180 * time.Second
+
+// EndSessions ends all sessions of a host: the next packet begins another one, as after some minutes.
+func (h *Host) EndSessions() {
+	clear(h.sessions)
+	for _, other := range h.net.hosts {
+		delete(other.sessions, h)
+	}
+}
+
+// LoseEpoch removes what a host that is down remembers of its starts.
+func (h *Host) LoseEpoch() { h.epoch = 0 }
 
 // Publish makes a host that is down publish more endpoints when it starts, whosever they are.
 func (h *Host) Publish(endpoints ...netip.AddrPort) { h.cfg.Configured = endpoints }

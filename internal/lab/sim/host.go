@@ -22,7 +22,8 @@ type Host struct {
 	net   *Net
 	cfg   node.CoreConfig
 	places
-	skew time.Duration
+	skew  time.Duration // of steady time, from the right time
+	ahead time.Duration // of the wall clock, from steady time
 
 	Core   *node.Core // nil while the host is down
 	joiner *join.Joiner
@@ -50,6 +51,7 @@ type Host struct {
 	seen      map[*Host]map[uint64]bool
 	partners  map[*Host]bool // hosts that it would have a session with
 	sessions  map[*Host]session
+	stamps    map[*Host]time.Time // of the latest handshake that each began, by its clock
 	seq       uint64
 	counters  map[*Host]uint32 // WireGuard's, of what was sent to each
 	Switches  []Switch
@@ -84,6 +86,7 @@ func (h *Host) Start() {
 
 // run makes the core of a host, in its epoch.
 func (h *Host) run() {
+	h.skew, h.ahead, h.stamps = h.skew+h.ahead, 0, make(map[*Host]time.Time)
 	cfg := h.cfg
 	cfg.Epoch = h.epoch
 	for i := range 4 {
@@ -179,6 +182,7 @@ func (h *Host) act(in node.Input) {
 			delete(h.sessions, other)
 		case node.ForgetSession:
 			delete(h.sessions, h.net.byID[out.ID])
+			delete(h.stamps, h.net.byID[out.ID])
 		case node.SaveMembers:
 			h.save(out.Items)
 		case node.SaveMembership:
@@ -225,8 +229,11 @@ func (h *Host) due() (time.Time, bool) {
 	return due, ok
 }
 
-// now is the time on the host's clock.
+// now is steady time on the host.
 func (h *Host) now() time.Time { return h.net.now.Add(h.skew) }
+
+// wall is what its clock shows.
+func (h *Host) wall() time.Time { return h.now().Add(h.ahead) }
 
 // transmit sends a datagram on a hop.
 func (h *Host) transmit(hop fwd.Hop, d datagram) {

@@ -21,7 +21,7 @@ func (h *Host) accepts(from *Host, path *fwd.Path) bool {
 	if r := h.table.Routes[from.ID]; path == nil || path.Peer != from.ID || r == nil || r.Held {
 		return false
 	}
-	if !handshakePasses(from, h) {
+	if !handshakePasses(from, h) || !h.newer(from) {
 		return false
 	}
 	h.sessions[from] = now
@@ -38,10 +38,21 @@ func (h *Host) reaches(to *Host) bool {
 	if to.Core == nil || !to.partners[h] {
 		return false
 	}
-	if r := to.table.Routes[h.ID]; r == nil || r.Held || !handshakePasses(h, to) {
+	if r := to.table.Routes[h.ID]; r == nil || r.Held || !handshakePasses(h, to) || !to.newer(h) {
 		return false
 	}
 	h.sessions[to] = session{mine: h.epoch, theirs: to.epoch}
+	return true
+}
+
+// newer reports whether a handshake that another host begins now is later than its last one, by its clock: WireGuard takes
+// no other.
+func (h *Host) newer(from *Host) bool {
+	at := from.wall()
+	if at.Before(h.stamps[from]) {
+		return false
+	}
+	h.stamps[from] = at
 	return true
 }
 
