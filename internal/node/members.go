@@ -204,7 +204,11 @@ func (c *Core) warnOfEnd(now time.Time) {
 		return
 	}
 	c.warned = now
-	c.notice("the certificate of this node ends on "+end.UTC().Format(time.DateOnly)+" and no admin has renewed it: start an "+
+	ends := " ends on "
+	if end.Before(c.members.Time(now)) {
+		ends = " ended on "
+	}
+	c.notice("the certificate of this node"+ends+end.UTC().Format(time.DateOnly)+" and no admin has renewed it: start an "+
 		"admin that it reaches (overlayctl members lists them)", true)
 }
 
