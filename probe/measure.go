@@ -102,6 +102,7 @@ func (p *Prober) measureLoss(a *path, m *Measurement) {
 	data := worse(a.data.dataLoss(p.now, windowMarks), a.slow.dataLoss(p.now, windowMarks))
 	out := worse(probes, data)
 	m.LossOut, m.LossOutLow, m.LossOutHigh, m.LossOutProbes = out.Rate(), out.Low(), out.High(), probes.Sent
+	m.Passage.ProbeLoss = probes.Rate()
 	m.BurstOut, m.ReorderedOut = a.order.burst(), a.order.reordered()
 	m.DataOut, m.DataOutLost = data.Sent, data.Lost
 

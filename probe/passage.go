@@ -33,6 +33,7 @@ type Passage struct {
 	Arrived    uint64        // data packets that the peer has counted
 	Missing    int           // packets sent since the latest that is known to have arrived, and that had the time to
 	Groups     int           // intervals between probes in which they were sent
+	ProbeLoss  float64       // part of the probes lost lately, 0 to 1
 	MissingFor time.Duration // from the first of them to the latest probe that arrived after it
 }
 

@@ -3,6 +3,7 @@ package blackhole
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -116,7 +117,7 @@ func (t *Tracker) observe(now time.Time, p *path, s *Sample) {
 	}
 	m := &s.Passage
 	switch {
-	case m.Missing >= missingPackets && m.Groups >= missingGroups && m.MissingFor >= missingFor:
+	case m.Missing >= mostByChance(m.ProbeLoss) && m.Groups >= missingGroups && m.MissingFor >= missingFor:
 		t.block(now, p, m.MissingFor, fmt.Sprintf("none of %d data packets sent for %v arrived, while probes did",
 			m.Missing, m.MissingFor.Round(100*time.Millisecond)))
 		p.partial = false
@@ -124,6 +125,16 @@ func (t *Tracker) observe(now time.Time, p *path, s *Sample) {
 		t.block(now, p, 0, s.Partial)
 		p.partial = true
 	}
+}
+
+// mostByChance is how many packets in a row must be missing that it is no chance where a part of all is lost: one time in
+// a hundred thousand, and no less than three.
+func mostByChance(loss float64) int {
+	if loss <= 0 {
+		return missingPackets
+	}
+	n := math.Log(1e-5) / math.Log(min(loss, 0.5))
+	return max(missingPackets, int(math.Ceil(n-1e-9)))
 }
 
 func (t *Tracker) block(now time.Time, p *path, since time.Duration, why string) {

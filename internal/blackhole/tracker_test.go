@@ -165,3 +165,20 @@ func TestPathsThatAreGoneAreForgotten(t *testing.T) {
 		t.Error("a path that is gone is remembered")
 	}
 }
+
+func TestWherePacketsAreLostAnywayMoreMustBeMissing(t *testing.T) {
+	for loss, want := range map[float64]int{0: 3, 0.01: 3, 0.1: 5, 0.3: 10, 1: 17} {
+		r := newRig(t, 1)
+		r.pass(1, 10)
+		for n := 1; ; n++ {
+			r.list[0].Passage.ProbeLoss = loss
+			r.miss(1, 1, time.Duration(n)*time.Second)
+			if f, _ := r.Finding(1); f == Blocked {
+				if n != want {
+					t.Errorf("with %v lost, blocked after %d packets, want %d", loss, n, want)
+				}
+				break
+			}
+		}
+	}
+}
