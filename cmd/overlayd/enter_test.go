@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"overlayd/config"
@@ -65,26 +67,33 @@ func TestUpMakesNoNetworkUnasked(t *testing.T) {
 }
 
 func TestServiceManagersDoNotMakeNetworks(t *testing.T) {
-	stdin := os.Stdin
-	null, err := os.Open(os.DevNull)
+	stderr, err := os.Stat(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
-	os.Stdin = null
-	t.Cleanup(func() { os.Stdin = stdin; _ = null.Close() })
-	for _, name := range []string{"NOTIFY_SOCKET", "INVOCATION_ID"} {
-		t.Setenv(name, "")
-		_ = os.Unsetenv(name)
-	}
-	if !mayCreate(config.CreateAuto) || !mayCreate(config.CreateAlways) || mayCreate(config.CreateNever) {
-		t.Error("by hand up makes a network, unless it is told not to")
-	}
-	for _, name := range []string{"NOTIFY_SOCKET", "INVOCATION_ID"} {
-		t.Setenv(name, "x")
-		if mayCreate(config.CreateAuto) || !mayCreate(config.CreateAlways) {
-			t.Errorf("with %s up makes a network only if it is told to", name)
+	at := stderr.Sys().(*syscall.Stat_t)
+	stream := fmt.Sprintf("%d:%d", at.Dev, at.Ino)
+	for _, tt := range []struct {
+		name      string
+		env       map[string]string
+		pid, ppid int
+		want      bool
+	}{
+		{"by hand", nil, 100, 99, false},
+		{"orphaned, as by nohup", nil, 100, 1, false},
+		{"a unit that tells when it is ready", map[string]string{"NOTIFY_SOCKET": "/run/systemd/notify"}, 100, 1, true},
+		{"another unit", map[string]string{"INVOCATION_ID": "0123"}, 100, 1, true},
+		{"by a script in a unit, into the journal", map[string]string{"INVOCATION_ID": "0123", "JOURNAL_STREAM": stream}, 100, 99, true},
+		{"by hand in a session that a unit began", map[string]string{"INVOCATION_ID": "0123", "JOURNAL_STREAM": "8:1"}, 100, 99, false},
+		{"the first process of a container", nil, 1, 0, true},
+	} {
+		env := func(name string) (string, bool) { v, ok := tt.env[name]; return v, ok }
+		if got := managed(env, tt.pid, tt.ppid, stderr); got != tt.want {
+			t.Errorf("%s: %v", tt.name, got)
 		}
-		_ = os.Unsetenv(name)
+	}
+	if !mayCreate(config.CreateAlways) || mayCreate(config.CreateNever) {
+		t.Error("whoever starts it, up does what it is told")
 	}
 }
 

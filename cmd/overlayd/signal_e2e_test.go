@@ -100,7 +100,7 @@ func TestUnitMakesNoNetwork(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	d := b.node("belmont", b.ns)
-	for _, how := range []string{"NOTIFY_SOCKET=/nonexistent/notify", "INVOCATION_ID=0123", "OVERLAYD_CREATE_NETWORK=never"} {
+	for _, how := range []string{"NOTIFY_SOCKET=/nonexistent/notify", "OVERLAYD_CREATE_NETWORK=never"} {
 		cmd := d.command("overlayd", d.flags()...)
 		cmd.Env = append(cmd.Env, how)
 		d.refusesToStart(cmd, "no network", d.state, "mount", "overlayd join", "overlayd init")

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,10 +94,23 @@ func mayCreate(mode config.CreateMode) bool {
 	case config.CreateNever:
 		return false
 	}
-	_, notified := os.LookupEnv("NOTIFY_SOCKET")
-	_, invoked := os.LookupEnv("INVOCATION_ID") // of systemd
-	managed := notified || invoked || os.Getpid() == 1
-	return !managed || isTerminal(os.Stdin)
+	stderr, _ := os.Stderr.Stat()
+	return isTerminal(os.Stdin) || !managed(os.LookupEnv, os.Getpid(), os.Getppid(), stderr)
+}
+
+// managed reports whether a service manager started this process, by what systemd.exec(5) says of its environment: what it
+// starts inherits the variables, so that INVOCATION_ID alone says nothing. The first process of a container counts as well.
+func managed(env func(string) (string, bool), pid, ppid int, stderr os.FileInfo) bool {
+	_, notified := env("NOTIFY_SOCKET")
+	_, invoked := env("INVOCATION_ID")
+	journal, _ := env("JOURNAL_STREAM")
+	logged := false
+	if stderr != nil {
+		if at, ok := stderr.Sys().(*syscall.Stat_t); ok {
+			logged = journal == fmt.Sprintf("%d:%d", at.Dev, at.Ino)
+		}
+	}
+	return notified || logged || invoked && ppid == 1 || pid == 1
 }
 
 // entry is how a node gets into a network before it runs.
