@@ -107,6 +107,9 @@ const (
 
 // lighter reports whether a path is better for the load of its relays only.
 func (s *Selector) lighter(c, selected *candidate) bool {
+	if LoadCost(selected.Load) <= LoadCost(c.Load) {
+		return false // such as from one direct path to another: they have no relays
+	}
 	mine, theirs := c.cost-LoadCost(c.Load), selected.cost-LoadCost(selected.Load)
 	return selected.tier == free && mine+s.margin(c, selected, theirs) > theirs
 }
@@ -204,7 +207,7 @@ func (s *Selector) improvement(selected, next *candidate) Reason {
 		selected.damp.lossy = true
 	case s.lighter(next, selected):
 		r.Code = Lighter
-	case next.Direct() && next.RTT >= selected.RTT:
+	case next.Direct() && !selected.Direct() && next.RTT >= selected.RTT:
 		r.Code = AsGood
 	case next.RTT >= selected.RTT:
 		r.Code = Cheaper

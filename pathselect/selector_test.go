@@ -219,6 +219,22 @@ func TestReasonsOfImprovements(t *testing.T) {
 	r.want(1)
 }
 
+// Two direct paths have no relays that could be loaded.
+func TestAChangeOfTheDirectPathIsNotPutDownToRelays(t *testing.T) {
+	for _, rtt := range []time.Duration{19 * ms, 20 * ms, 21 * ms} {
+		r := newRig(t, path(1, 20*ms), path(2, rtt))
+		r.run(time.Second)
+		four, six := r.s.list[0], r.s.list[1]
+		four.tier, six.tier = free, free
+		for _, gain := range []float64{0, .5, 5} {
+			four.cost, six.cost = 20, 20-gain
+			if why := r.s.improvement(four, six); why.Code != Faster && why.Code != Cheaper {
+				t.Errorf("%v, cheaper by %v ms: %s", rtt, gain, why)
+			}
+		}
+	}
+}
+
 func TestTrialIsNamedWhileAClaimLasts(t *testing.T) {
 	direct, relayed := path(1, 80*ms), path(2, 20*ms, cambridge)
 	relayed.State = Unknown
