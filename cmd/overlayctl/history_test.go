@@ -57,3 +57,17 @@ func TestHistoryAsksForWhatTheUserWants(t *testing.T) {
 		t.Errorf("of nobody: %q", stderr)
 	}
 }
+
+func TestTimesAreTakenAsTheyArePrinted(t *testing.T) {
+	b := &controltest.Backend{}
+	q := control.History{Node: "belmont"}
+	if got := (&session{screen: &screen{}}).historyText(q, control.HistoryQuery{Since: 90*24*time.Hour - time.Hour}, time.UTC); !strings.Contains(got, "89d23h") {
+		t.Errorf("printed %s", got)
+	}
+	if status, _, stderr := ctl(t, b, "history", "--since", "89d23h"); status != 0 {
+		t.Errorf("not taken as it is printed: %s", stderr)
+	}
+	if status, _, stderr := ctl(t, b, "invite", "--ttl", "1d12h"); status != 0 {
+		t.Errorf("not taken as it is printed: %s", stderr)
+	}
+}

@@ -40,7 +40,7 @@ func newReset() *cobra.Command {
 			}
 			text := "there was nothing in " + path
 			if to != "" {
-				text = fmt.Sprintf("%s: all of it is in %s now, and this node is in no network", what, to)
+				text = fmt.Sprintf("moved everything in %s to %s: this node was %s, and is in no network now", path, to, what)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\nenter a network with overlayd join --token-file FILE --name NODE%[2]s, or make one with overlayd init --name NODE%[2]s\n",
 				text, stateFlag(path))
@@ -52,23 +52,23 @@ func newReset() *cobra.Command {
 	return cmd
 }
 
-// describe says what a state directory holds.
+// describe says where the node of a state directory stands, after "this node is".
 func describe(dir *state.Dir) string {
 	m, err := dir.Network()
 	switch {
 	case errors.Is(err, state.ErrAbsent):
-		return "this node was in no network"
+		return "in no network"
 	case err != nil:
-		return "the state of this node was damaged"
+		return "one whose state is damaged"
 	}
-	text := "this node was in the network " + m.Network.Name
+	text := "a member of the network " + m.Network.Name
 	if names, err := others(dir, m, time.Now()); err == nil && len(names) == 0 {
-		text += ", of which it was the only member"
+		text = "the only member of the network " + m.Network.Name
 	} else {
-		text += ", whose members list it until one of them runs overlayctl revoke"
+		text += ", which lists it until another member runs overlayctl revoke"
 	}
 	if _, err := dir.RootKey(); err == nil {
-		text += ", and held the root key"
+		text += ", with the root key"
 	}
 	return text
 }
@@ -77,9 +77,9 @@ func describe(dir *state.Dir) string {
 func confirm(in io.Reader, out io.Writer, what string) error {
 	f, ok := in.(*os.File)
 	if !ok || !isTerminal(f) {
-		return cli.Usagef("overlayd reset gives up this node's network and identity (%s): run it with --yes", what)
+		return cli.Usagef("overlayd reset gives up this node's network and identity, and this node is %s: run it with --yes", what)
 	}
-	_, _ = fmt.Fprintf(out, "%s. Give up its network and identity? A backup is kept. Type yes: ", what)
+	_, _ = fmt.Fprintf(out, "This node is %s. Give up its network and identity? A backup is kept. Type yes: ", what)
 	answer, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil || strings.TrimSpace(answer) != "yes" {
 		return errors.New("nothing was changed")
