@@ -143,15 +143,19 @@ func DescribeAttached(list []Attached) string {
 	return strings.Join(words, ", ")
 }
 
-// FreePrefix is the first prefix for a new network that overlaps no attached one: DefaultPrefix, or the next /16 of
-// 10.0.0.0/8 after it. It reports false if all are taken.
+// FreePrefix is the first prefix for a new network that overlaps no attached one: DefaultPrefix, else the next /16 of
+// 10.0.0.0/8 after it, of 172.16.0.0/12 or of 100.64.0.0/10. It reports false if all are taken.
 func FreePrefix(attached []Attached) (netip.Prefix, bool) {
-	first := netip.MustParsePrefix(DefaultPrefix)
-	a := first.Addr().As4()
-	for i := range 256 {
-		p := netip.PrefixFrom(netip.AddrFrom4([4]byte{a[0], a[1] + byte(i), 0, 0}), first.Bits())
-		if len(Overlapping(p, attached)) == 0 {
-			return p, true
+	first := netip.MustParsePrefix(DefaultPrefix).Addr().As4()
+	for _, try := range []struct {
+		a, b byte
+		n    int
+	}{{first[0], first[1], 256}, {172, 16, 16}, {100, 64, 64}} {
+		for i := range try.n {
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{try.a, try.b + byte(i), 0, 0}), 16)
+			if len(Overlapping(p, attached)) == 0 {
+				return p, true
+			}
 		}
 	}
 	return netip.Prefix{}, false

@@ -102,8 +102,16 @@ func TestNewNetworkAvoidsAttachedOnes(t *testing.T) {
 	if p, ok := FreePrefix(attached); !ok || p.String() != "10.74.0.0/16" {
 		t.Errorf("free is %s", p)
 	}
-	if p, ok := FreePrefix([]Attached{{"eth0", netip.MustParsePrefix("10.0.0.0/8")}}); ok {
-		t.Errorf("%s is called free on a host in 10.0.0.0/8", p)
+	all := []Attached{{"eth0", netip.MustParsePrefix("10.0.0.0/8")}}
+	if p, ok := FreePrefix(all); !ok || p.String() != "172.16.0.0/16" {
+		t.Errorf("in 10.0.0.0/8 %s is free", p)
+	}
+	all = append(all, Attached{"docker0", netip.MustParsePrefix("172.16.0.0/12")})
+	if p, ok := FreePrefix(all); !ok || p.String() != "100.64.0.0/16" || ValidPrefix(p) != nil {
+		t.Errorf("in 172.16.0.0/12 as well %s is free", p)
+	}
+	if p, ok := FreePrefix(append(all, Attached{"wwan0", netip.MustParsePrefix("100.64.0.0/10")})); ok {
+		t.Errorf("%s is called free where nothing is", p)
 	}
 	list := Overlapping(netip.MustParsePrefix("10.71.0.0/16"), attached)
 	if got := DescribeAttached(list); got != "10.71.5.0/24 (eth0)" {
