@@ -66,6 +66,8 @@ func (g *Registrar) Admit(now time.Time, i *Invitation, a Applicant) (*Certifica
 	}
 	if known != nil { // it lost its certificate and keeps its place
 		want.IPv4, want.NotBefore, want.Serial = known.IPv4, known.NotBefore, max(want.Serial, known.Serial+1)
+	} else if former, free := g.formerAddress(a.Name); free {
+		want.IPv4 = former
 	} else {
 		addr, err := g.freeAddress(nil)
 		if err != nil {
@@ -77,7 +79,39 @@ func (g *Registrar) Admit(now time.Time, i *Invitation, a Applicant) (*Certifica
 	if err != nil {
 		return nil, nil, ErrInviter
 	}
-	return c, []Item{{Kind: KindCertificate, Raw: c.raw}}, nil
+	signed := []Item{{Kind: KindCertificate, Raw: c.raw}}
+	if known != nil {
+		signed = append(signed, g.spend(now, known.Token)...)
+	}
+	return c, signed, nil
+}
+
+// spend takes one use from an invitation, of which the only trace is a certificate that another one replaces.
+func (g *Registrar) spend(now time.Time, id TokenID) []Item {
+	i := g.set.Invitation(id)
+	if i == nil || i.Cancelled {
+		return nil
+	}
+	left := *i
+	left.Uses, left.Sequence = i.Uses-1, max(micros(g.set.Time(now)), i.Sequence+1)
+	if left.Uses == 0 {
+		left.Uses, left.Cancelled = i.Uses, true
+	}
+	key, cert := g.signer()
+	return []Item{signInvitation(g.set.network, key, cert, left)}
+}
+
+// formerAddress is the address of the last node of a name that was revoked or has left; false if there was none, or
+// another one has it now. People write addresses down.
+func (g *Registrar) formerAddress(name string) (addr netip.Addr, free bool) {
+	var last uint64
+	for _, v := range g.set.Outs() {
+		if c := g.set.exiled(v.Target); c != nil && c.Name == name && v.Sequence > last {
+			addr, last = c.IPv4, v.Sequence
+		}
+	}
+	_, taken := g.set.ByIPv4(addr)
+	return addr, last != 0 && !taken
 }
 
 // refuses says why a newcomer gets no certificate; nil if it gets one.

@@ -93,8 +93,25 @@ func (s *Set) barred(c *Certificate) bool {
 	return !holds(s.keys[c.WireGuard], c, 1) || (!c.Token.IsZero() && !holds(s.tokens[c.Token], c, c.uses()))
 }
 
-// Used is how many nodes have come by an invitation.
-func (s *Set) Used(id TokenID) int { return len(s.tokens[id]) }
+// Used is how many nodes have come by an invitation, whatever became of them: one that was revoked or has left has used it
+// all the same.
+func (s *Set) Used(id TokenID) int {
+	nodes := make(map[wire.NodeID]bool)
+	for _, c := range s.tokens[id] {
+		nodes[c.Node] = true
+	}
+	for target, list := range s.verdicts {
+		if slices.ContainsFunc(list, func(v *Verdict) bool { return v.Token == id }) {
+			nodes[target] = true
+		}
+	}
+	for _, it := range s.exiles {
+		if c := it.certificate; c != nil && c.Token == id || it.record != nil && it.record.Certificate.Token == id {
+			nodes[it.id] = true
+		}
+	}
+	return len(nodes)
+}
 
 // Conflicts are what two members claim, as it stands: of each, who has it and who has not.
 func (s *Set) Conflicts() []Conflict {

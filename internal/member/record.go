@@ -58,6 +58,8 @@ type Statement struct {
 	Ceiling   uint64         // bits a second that it relays for others at most; zero: no bound
 	Subnets   []netip.Prefix // that its certificate allows; at most MaxSubnets
 	Labels    map[string]string
+	Version   string // of the build, for people; at most maxVersion bytes, printable
+	Protocol  uint8  // of control frames that it speaks (package wire); zero: not said
 }
 
 // Record is what a node signed about itself. It is immutable; one in hand has been verified. Of two records of one node
@@ -79,6 +81,8 @@ type recordPayload struct {
 	Subnets     [][]byte          `cbor:"5,keyasint,omitempty"`
 	Labels      map[string]string `cbor:"6,keyasint,omitempty"`
 	Ceiling     uint64            `cbor:"7,keyasint,omitempty"`
+	Version     string            `cbor:"8,keyasint,omitempty"`
+	Protocol    uint8             `cbor:"9,keyasint,omitempty"`
 }
 
 // Node is who signed the record.
@@ -150,7 +154,7 @@ func parseRecord(raw []byte) (envelope, recordPayload, error) {
 
 // statement reads what the node says, and holds it to what its certificate allows.
 func (p *recordPayload) statement(cert *Certificate) (Statement, error) {
-	s := Statement{Relay: p.Relay, Ceiling: p.Ceiling, Labels: p.Labels}
+	s := Statement{Relay: p.Relay, Ceiling: p.Ceiling, Labels: p.Labels, Version: shown(p.Version), Protocol: p.Protocol}
 	if len(p.Endpoints) > wire.MaxEndpoints {
 		return s, fmt.Errorf("%w: more than %d endpoints", ErrMalformed, wire.MaxEndpoints)
 	}
@@ -190,6 +194,20 @@ func printable(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
+// maxVersion is how much of the name of a build is kept, in bytes.
+const maxVersion = 32
+
+// shown is the name of a build as it can be shown. Whatever a later build calls itself, its record is believed.
+func shown(version string) string {
+	version = strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return '?'
+		}
+		return c
+	}, version)
+	return version[:min(len(version), maxVersion)]
+}
+
 // usableEndpoint reports whether ap can be sent to from elsewhere.
 func usableEndpoint(ap netip.AddrPort) bool {
 	a := ap.Addr()
@@ -212,7 +230,7 @@ func (s Statement) payload(cert *Certificate, sequence uint64) ([]byte, error) {
 	}
 	p := recordPayload{
 		Certificate: cert.raw, Sequence: sequence, Relay: s.Relay, Subnets: encodePrefixes(s.Subnets), Labels: s.Labels,
-		Ceiling: s.Ceiling,
+		Ceiling: s.Ceiling, Version: shown(s.Version), Protocol: s.Protocol,
 	}
 	for _, ap := range s.Endpoints {
 		ap = netip.AddrPortFrom(ap.Addr().Unmap().WithZone(""), ap.Port())

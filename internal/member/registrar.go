@@ -1,6 +1,7 @@
 package member
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -208,7 +209,11 @@ func (g *Registrar) broughtBy(admin wire.NodeID) (list []wire.NodeID) {
 // rule signs a verdict that is newer than all others on the node.
 func (g *Registrar) rule(now time.Time, target wire.NodeID, rank Rank, stay []wire.NodeID) ([]Item, error) {
 	key, cert := g.signer()
-	return signVerdict(g.set.network, key, cert, target, rank, g.after(now, target), stay)
+	var token TokenID
+	if c := cmp.Or(g.set.certificate(target), g.set.exiled(target)); c != nil {
+		token = c.Token
+	}
+	return signVerdictOf(g.set.network, key, cert, target, token, rank, g.after(now, target), stay)
 }
 
 // after is a sequence that is later than those of all verdicts on the node.

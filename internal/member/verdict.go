@@ -51,7 +51,8 @@ type Verdict struct {
 	Sequence uint64      // microseconds since 1970
 	Signer   wire.NodeID // zero: the root
 	Part     int
-	Parts    int // at least one
+	Parts    int     // at least one
+	Token    TokenID // of the invitation that the target came by, so that its use stays used; zero: none, or not said
 
 	keeps []byte    // sorted prefixes of node identifiers, of keepLen bytes each
 	until time.Time // when it can be forgotten
@@ -70,6 +71,7 @@ type verdictPayload struct {
 	Parts    int    `cbor:"6,keyasint"`
 	Keeps    []byte `cbor:"7,keyasint,omitempty"`
 	Signer   []byte `cbor:"8,keyasint,omitempty"` // the signer's certificate; absent: the root
+	Token    []byte `cbor:"9,keyasint,omitempty"`
 }
 
 // Time is when the verdict was passed, by its signer's clock.
@@ -106,19 +108,23 @@ func parseVerdict(raw []byte) (*Verdict, envelope, verdictPayload, error) {
 	}
 	if len(p.Network) != 16 || len(p.Target) != 16 || p.Rank < Out || p.Rank > AsAdmin ||
 		p.Sequence == 0 || p.Sequence > maxSequence || p.Parts < 1 || p.Parts > maxVerdictParts ||
-		p.Part < 0 || p.Part >= p.Parts || len(p.Keeps)%keepLen != 0 {
+		p.Part < 0 || p.Part >= p.Parts || len(p.Keeps)%keepLen != 0 || (len(p.Token) != 0 && len(p.Token) != len(TokenID{})) {
 		return nil, e, p, fmt.Errorf("%w: verdict", ErrMalformed)
 	}
 	v := &Verdict{
 		Target: wire.NodeID(p.Target), Rank: p.Rank, Sequence: p.Sequence, Part: p.Part, Parts: p.Parts,
 		keeps: p.Keeps, raw: raw,
 	}
+	copy(v.Token[:], p.Token)
 	if len(p.Signer) > 0 {
 		c, _, _, err := parseCertificate(p.Signer)
 		if err != nil {
 			return nil, e, p, fmt.Errorf("signer: %w", err)
 		}
 		v.Signer = c.Node
+		if v.Left() {
+			v.Token = c.Token
+		}
 		v.until = v.Time().Add(leftFor)
 		if end := c.NotAfter.Add(2 * Lapse); end.After(v.until) {
 			v.until = end
@@ -164,6 +170,14 @@ func signVerdict(
 	n *Network, key ed25519.PrivateKey, signer *Certificate, target wire.NodeID, rank Rank, sequence uint64,
 	stay []wire.NodeID,
 ) ([]Item, error) {
+	return signVerdictOf(n, key, signer, target, TokenID{}, rank, sequence, stay)
+}
+
+// signVerdictOf is signVerdict on a node that came by an invitation.
+func signVerdictOf(
+	n *Network, key ed25519.PrivateKey, signer *Certificate, target wire.NodeID, token TokenID, rank Rank, sequence uint64,
+	stay []wire.NodeID,
+) ([]Item, error) {
 	parts := max(1, (len(stay)+keepsAPart-1)/keepsAPart)
 	if parts > maxVerdictParts {
 		return nil, fmt.Errorf("%w: %d nodes were let in by this admin", ErrFull, len(stay))
@@ -179,6 +193,9 @@ func signVerdict(
 		}
 		if signer != nil {
 			p.Signer = signer.raw
+		}
+		if part == 0 && !token.IsZero() {
+			p.Token = token[:]
 		}
 		items = append(items, Item{Kind: KindVerdict, Raw: seal(key, contextVerdict, Encode(p))})
 	}
