@@ -39,7 +39,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if err == nil {
 		return cli.ExitOK
 	}
-	_, _ = fmt.Fprintf(stderr, "overlayd: %v\n", err)
+	_, _ = fmt.Fprintf(stderr, "overlayd: %s\n", cli.Clean(err.Error()))
 	if errors.Is(err, config.ErrInvalid) || errors.Is(err, state.ErrUnusable) {
 		return cli.ExitConfig
 	}

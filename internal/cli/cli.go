@@ -4,7 +4,20 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 )
+
+// Clean takes out of what other nodes, or files, may have chosen whatever a terminal does not show as it is: control
+// characters, with which an escape sequence begins, and those that turn the direction of writing around.
+func Clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) {
+			return -1
+		}
+		return r
+	}, text)
+}
 
 // The exit statuses of overlayd and overlayctl. README.md lists the same. Status 2 is left to the Go runtime, which ends
 // with it after a panic: a service manager should start overlayd again then.

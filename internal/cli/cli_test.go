@@ -38,3 +38,17 @@ func TestStatusesAreDistinct(t *testing.T) {
 		seen[status] = true
 	}
 }
+
+func TestCleanLeavesNothingThatATerminalObeys(t *testing.T) {
+	for text, want := range map[string]string{
+		"boston":                      "boston",
+		"Zürich, 東京":                  "Zürich, 東京",
+		"\x1b]0;title\x07red\x1b[31m": "]0;titlered[31m",
+		"a\r\nb\tc\x00\u009b1m":       "abc1m",
+		"\u202egnp.exe\u2028\u2066x":  "gnp.exex",
+	} {
+		if got := Clean(text); got != want {
+			t.Errorf("%q became %q, want %q", text, got, want)
+		}
+	}
+}

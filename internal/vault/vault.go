@@ -80,7 +80,7 @@ func (c cost) bearable() bool {
 		c.memory >= 8*uint32(c.lanes) && c.memory <= maxMemory
 }
 
-// Network says whose root key it is, for people and as additional data.
+// Network says whose root key it is, for people and as additional data: printable ASCII of at most 128 bytes each.
 type Network struct {
 	Name string
 	ID   string
@@ -139,6 +139,9 @@ func Parse(text []byte) (File, error) {
 	}
 	if len(block.Bytes) != bodyLen {
 		return File{}, fmt.Errorf("%w: %d bytes instead of %d", ErrDamaged, len(block.Bytes), bodyLen)
+	}
+	if name, id := block.Headers[nameHeader], block.Headers[idHeader]; len(block.Headers) != 2 || !headerValue(name) || !headerValue(id) {
+		return File{}, fmt.Errorf("%w: its headers are not those of a root key", ErrDamaged)
 	}
 	body, sum := block.Bytes[:bodyLen-checksumLen], block.Bytes[bodyLen-checksumLen:]
 	if !bytes.Equal(sum, checksum(block.Headers, body)) {
