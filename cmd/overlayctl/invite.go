@@ -98,7 +98,7 @@ func validEndpoint(text string) bool {
 
 func newInviteList(s *session) *cobra.Command {
 	return lister[control.Invite]{
-		use: "list", short: "List the tokens that are still good, whoever made them", field: "invites",
+		use: "list", short: "List the tokens that have not expired, used ones too, whoever made them", field: "invites",
 		ask:   func(ctx context.Context) ([]control.Invite, error) { return s.client.Invites(ctx) },
 		table: s.invitesTable,
 		empty: "no token is good now: `overlayctl invite` makes one",
@@ -117,11 +117,19 @@ func (s *session) invitesTable(invites []control.Invite, now time.Time) string {
 	var rows [][]string
 	for _, i := range invites {
 		rows = append(rows, []string{
-			i.ID, cmp.Or(i.Name, "any"), fmt.Sprintf("%d of %d", i.Used, i.Uses), short(i.Expires.Sub(now)), i.By,
+			i.ID, cmp.Or(i.Name, "any"), fmt.Sprintf("%d of %d", i.Used, i.Uses), lasts(i, now), i.By,
 			join(i.Subnets, ", "),
 		})
 	}
 	return s.screen.table(columns, rows)
+}
+
+// lasts is how long a token is good for: one that was used up is not, though it has not expired.
+func lasts(i control.Invite, now time.Time) string {
+	if i.Used >= i.Uses {
+		return "used"
+	}
+	return short(i.Expires.Sub(now))
 }
 
 func newInviteCancel(s *session) *cobra.Command {

@@ -53,10 +53,10 @@ aa112233445566ff  any     3 of 20     1d02h  root     192.168.0.0/16
 func TestMembersShowWhatEachMayAndClaims(t *testing.T) {
 	s := &session{screen: newScreen(nil, nil)}
 	members, _ := (&controltest.Backend{}).Members(t.Context())
-	want := `MEMBER     STATE  ADDRESSES  ADMIN  RELAYS                   SUBNETS                      CARRIES         LABELS                          GOOD FOR  ISSUER   CONFLICT
-belmont    self   10.71.0.1  yes    auto, at most 20 Mbit/s  192.168.7.0/24               -               provider=comcast, site=belmont    90d00h  root     -
-boston     up     10.71.0.3  no     never                    192.168.9.0/24, fd00:9::/64  192.168.9.0/24  -                                 90d00h  belmont  -
-cambridge  idle   -          no     always                   -                            -               -                                expired  belmont  boston holds the address 10.71.0.3, enrolled earlier
+	want := `MEMBER     STATE  ADDRESSES  ADMIN  RELAYS                   SUBNETS                      CARRIES         LABELS                          GOOD FOR  ISSUER   VERSION  CONFLICT
+belmont    self   10.71.0.1  yes    auto, at most 20 Mbit/s  192.168.7.0/24               -               provider=comcast, site=belmont    90d00h  root     -        -
+boston     up     10.71.0.3  no     never                    192.168.9.0/24, fd00:9::/64  192.168.9.0/24  -                                 90d00h  belmont  -        -
+cambridge  idle   -          no     always                   -                            -               -                                expired  belmont  -        boston holds the address 10.71.0.3, enrolled earlier
 `
 	if got := s.membersTable(members, controltest.Time()); got != want {
 		t.Errorf("printed\n%s\nwant\n%s", got, want)

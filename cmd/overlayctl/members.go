@@ -34,6 +34,7 @@ func (s *session) membersTable(members []control.Member, now time.Time) string {
 		{title: "LABELS", list: true, drop: 4},
 		{title: "GOOD FOR", right: true, drop: 7},
 		{title: "ISSUER", drop: 8},
+		{title: "VERSION", drop: 9},
 		{title: "CONFLICT", drop: 1},
 	}
 	var rows [][]string
@@ -43,7 +44,7 @@ func (s *session) membersTable(members []control.Member, now time.Time) string {
 		rows = append(rows, []string{
 			m.Name, string(m.State), join(m.Addresses, ", "), yes(m.Admin), relays(m.RelayPolicy, m.Ceiling),
 			join(m.Subnets, ", "), join(m.Carries, ", "), labels(m.Labels),
-			goodFor(now, m.Expires), m.Issuer, cmp.Or(m.Conflict, none),
+			goodFor(now, m.Expires), m.Issuer, cmp.Or(m.Version, none), cmp.Or(m.Conflict, none),
 		})
 	}
 	return s.screen.table(columns, rows) + warningText(warnings)

@@ -5,12 +5,13 @@ import (
 	"io"
 	"os"
 	"strings"
-	"unicode"
 
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
 	"github.com/charmbracelet/colorprofile"
 	"golang.org/x/sys/unix"
+
+	"overlayd/internal/cli"
 )
 
 // screen is standard output: a terminal of some width and colours, or a pipe with neither.
@@ -157,12 +158,5 @@ func stateStyle(cell string) lipgloss.Style {
 	}
 }
 
-// clean takes control characters out of what other nodes may have chosen.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, text)
-}
+// clean is cli.Clean.
+func clean(text string) string { return cli.Clean(text) }

@@ -53,7 +53,7 @@ type Backend interface {
 	Members(ctx context.Context) ([]Member, error)
 	// Invite makes a token that lets nodes join (ErrNotAdmin). What it asks for is within its bounds.
 	Invite(ctx context.Context, r InviteRequest) (token string, err error)
-	// Invites lists the tokens that are still good, whoever made them, the first to expire first.
+	// Invites lists the tokens that have not expired, used ones too, whoever made them, the first to expire first.
 	Invites(ctx context.Context) ([]Invite, error)
 	// CancelInvite voids the one token whose identifier begins so, and returns it (ErrNotAdmin, ErrUnknownInvite;
 	// ErrConflict if several do).

@@ -55,7 +55,7 @@ type InviteRequest struct {
 // MaxUses bounds InviteRequest.Uses.
 const MaxUses = 1000
 
-// Invite is a token that is still good; the token itself is known only to whom it was given.
+// Invite is a token that has not expired; the token itself is known only to whom it was given.
 type Invite struct {
 	ID      string             `json:"id"`             // 16 hexadecimal digits
 	Name    string             `json:"name,omitempty"` // that the newcomer must take; empty: any

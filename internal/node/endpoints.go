@@ -65,6 +65,7 @@ func (c *Core) gathered(now time.Time) (any bool) {
 func (c *Core) publishSelf(now time.Time) {
 	c.step(c.members.Step(now, member.Publish{Statement: member.Statement{
 		Endpoints: c.endpoints, Relay: c.cfg.Relay, Ceiling: c.cfg.Ceiling, Subnets: c.cfg.Subnets, Labels: c.cfg.Labels,
+		Version: c.cfg.Version, Protocol: wire.Protocol,
 	}}))
 }
 

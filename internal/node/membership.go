@@ -113,7 +113,7 @@ func (n *Node) Invite(ctx context.Context, r control.InviteRequest) (token strin
 func (n *Node) Invites(ctx context.Context) (list []control.Invite, err error) {
 	err = n.do(ctx, func(now time.Time) {
 		for _, i := range n.core.members.Invitations() {
-			if v := n.core.viewInvite(i); !i.Cancelled && n.core.members.Time(now).Before(i.Expiry) && v.Used < v.Uses {
+			if v := n.core.viewInvite(i); !i.Cancelled && n.core.members.Time(now).Before(i.Expiry) {
 				list = append(list, v)
 			}
 		}

@@ -117,7 +117,7 @@ func (c *Core) otherBuild(id wire.NodeID) string {
 		"upgrade %s", name, printable(o.Build), o.Protocol, printable(c.cfg.Version), wire.Protocol, older)
 }
 
-// printable is what somebody else wrote as it can be shown on a terminal.
+// printable is the name of a build, which somebody else wrote, as it can be shown on a terminal.
 func printable(s string) string {
 	if s == "" {
 		return "(unknown version)"

@@ -21,7 +21,7 @@ func (c *Core) viewMembers(now time.Time) (list control.List[control.Member]) {
 			Admin: m.Admin, Relay: relays(m), RelayPolicy: m.Record.Relay.String(), Ceiling: m.Record.Ceiling,
 			Subnets: m.Subnets, Carries: c.carries(m.ID), Labels: m.Record.Labels,
 			Issuer: c.nameOfSigner(m.Certificate.Issuer), Expires: m.Certificate.NotAfter.UTC(),
-			Warning: c.warningOf(now, m.ID),
+			Warning: c.warningOf(now, m.ID), Version: m.Record.Version, Protocol: int(m.Record.Protocol),
 		}
 		if p := c.peers[m.ID]; p != nil {
 			v.State = c.peerState(now, p)
