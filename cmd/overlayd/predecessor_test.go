@@ -63,3 +63,18 @@ func TestWaitingForADaemonEndsWithTheCommand(t *testing.T) {
 		}
 	})
 }
+
+// The daemon before, which was killed, has the state for a moment longer.
+func TestADaemonStartsOnceTheOneBeforeHasEnded(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	d := b.node("belmont", b.ns)
+	held, err := state.Open(d.state)
+	b.must(err)
+	released := time.AfterFunc(predecessorFor/3, func() { _ = held.Close() })
+	defer released.Stop()
+	d.startCommand(d.command("overlayd", d.flags()...))
+	if s := d.status(); s.Node != "belmont" {
+		t.Errorf("it runs as %q", s.Node)
+	}
+}
