@@ -72,7 +72,7 @@ func (n *Node) counters() map[string]uint64 {
 		"not_admitted": s.NotAdmitted, "control_refused": n.core.refused.n,
 		"circuits_relayed": uint64(len(n.core.relaying)), "paths": uint64(paths), "goroutines": uint64(runtime.NumGoroutine()),
 		"contacts": uint64(len(n.core.peers)), "wireguard_peers": s.DevicePeers, "over_ceiling": s.OverCeiling,
-		"out_refused": s.OutRefused, "in_refused": s.InRefused,
+		"out_refused": s.OutRefused, "in_refused": s.InRefused, "untried": n.core.trials.bad, "unreported": n.reports.left,
 	}
 	for class, count := range s.Classes {
 		name := wire.TrafficClass(class).String()

@@ -150,6 +150,7 @@ func (c *Core) meet(now time.Time, m member.Member) *peer {
 		id: m.ID, paths: make(map[wire.PathID]*path), place: notInAgenda, member: m, heard: now,
 		frames:   bucket{rate: framesASecond, depth: framesAtOnce},
 		trial:    newTrial(),
+		relays:   nominations{lists: bucket{rate: listsASecond, depth: listsAtOnce}},
 		prober:   probe.New(c.cfg.Probe, c.Stamp, c.rng(), c.secret),
 		choices:  c.choicesFor(m.ID),
 		sizes:    blackhole.NewSizes(readToken(c.cfg.Secret)),

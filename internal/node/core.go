@@ -115,6 +115,7 @@ type Core struct {
 	outside     bucket        // of such frames
 	astray      bucket        // Hellos to addresses that no path has
 	trials      trials
+	queries     bucket    // for routes, of all neighbors
 	pleaded     time.Time // when members that do not answer were last told what the root says
 
 	networks        networks
@@ -187,6 +188,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		},
 		warnings: make(warnings),
 		trials:   newTrials(),
+		queries:  bucket{rate: queriesOfAll, depth: queriesOfAll},
 		astray:   bucket{rate: astrayHellos, depth: astrayHellos},
 	}
 	c.registrar = member.NewRegistrar(c.members, cfg.Identity, cfg.Root)

@@ -74,6 +74,10 @@ func (c *Core) resolve(list []wire.Neighbor) []neighbor {
 
 // theirNeighbors takes a peer's list, and answers with ours if that was asked for.
 func (c *Core) theirNeighbors(now time.Time, p *peer, m wire.Neighbors) {
+	if len(m.List) > 0 && !p.relays.lists.take(now) {
+		c.refused.count(errFlood)
+		return
+	}
 	if len(m.List) > 0 {
 		p.relays.theirs, p.relays.theirsAt = c.resolve(m.List), now
 	}
@@ -86,6 +90,9 @@ func (c *Core) theirNeighbors(now time.Time, p *peer, m wire.Neighbors) {
 		c.openWanted(now, p)
 	}
 }
+
+// listsASecond and listsAtOnce bound the lists that are taken from one peer. An honest one sends two a second at most.
+const listsASecond, listsAtOnce = 4, 16
 
 // listEvery bounds how often one peer is answered with the list, which is longer than the question.
 const listEvery = searchEvery

@@ -31,12 +31,13 @@ const (
 
 // Node runs a Core: it is the one goroutine that steps it, and its hands.
 type Node struct {
-	cfg   config.Config
-	dir   *state.Dir
-	log   *slog.Logger
-	core  *Core
-	plane *tunnel.Plane
-	saver *saver
+	cfg     config.Config
+	dir     *state.Dir
+	log     *slog.Logger
+	core    *Core
+	plane   *tunnel.Plane
+	saver   *saver
+	reports reports
 
 	journal *journal.Journal
 
@@ -73,6 +74,7 @@ func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (
 		cfg: cfg, dir: dir, log: log, started: now,
 		name: m.certificate.Name, contact: m.contact,
 		events:   make(chan tunnel.Event, eventQueue),
+		reports:  newReports(),
 		requests: make(chan func(time.Time)),
 		underlay: make(chan LocalAddresses, 1),
 		stopped:  make(chan struct{}),
@@ -290,6 +292,9 @@ func event(e tunnel.Event) Input {
 func (n *Node) act() (unsaved error) {
 	n.outputs = n.core.Drain(n.outputs[:0])
 	for _, out := range n.outputs {
+		if n.reports.leavesOut(n.core.now, out) {
+			continue
+		}
 		n.noteOutput(out)
 		switch out := out.(type) {
 		case Send:

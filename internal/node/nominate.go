@@ -44,7 +44,8 @@ type nominations struct {
 	wished   time.Time // when the peer was last asked for its list, not being active
 	nonce    uint32
 
-	answered      int // queries of this peer in the present second
+	lists         bucket // that are taken from this peer: each makes this node rank its ways anew
+	answered      int    // queries of this peer in the present second, and replies passed on for it
 	answeredSince time.Time
 	waiting       []waitingQuery // for word from this peer
 }

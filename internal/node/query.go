@@ -16,6 +16,7 @@ const (
 	queryFanout    = 4  // neighbours that a relay passes a query on to
 	originFanout   = 8  // neighbours that the origin asks
 	queriesASecond = 50 // that are taken from one neighbour
+	queriesOfAll   = 500
 )
 
 // waitingQuery is a query about a peer whose direct path was not heard of lately. Its trail includes this node.
@@ -56,7 +57,7 @@ func (c *Core) routeQuery(now time.Time, from *peer, q wire.RouteQuery) {
 	}
 	target := c.peers[q.Target]
 	if last != from.id || q.Origin == c.self || c.known[q.Target].IsZero() || slices.Contains(q.Trail, c.self) ||
-		len(q.Trail) >= wire.MaxRelays || !c.relaysForOthers() || !from.relays.mayAsk(now) {
+		len(q.Trail) >= wire.MaxRelays || !c.relaysForOthers() || !from.relays.mayAsk(now) || !c.queries.take(now) {
 		return
 	}
 	q.Trail = append(slices.Clone(q.Trail), c.self)
@@ -151,7 +152,7 @@ func (c *Core) routeReply(now time.Time, from *peer, r wire.RouteReply) {
 	if at > 0 {
 		back = r.Route[at-1]
 	}
-	if p := c.peers[back]; p != nil {
+	if p := c.peers[back]; p != nil && from.relays.mayAsk(now) {
 		c.sayDirect(p, wire.KindRouteReply, r.Append(nil))
 	}
 }

@@ -15,7 +15,7 @@ import (
 //   - those without a frame make room for any other, and are closed after a while.
 const (
 	unprovenEach = 2                // circuits to one peer by one neighbor without a frame of the opener
-	ownCircuits  = 3                // to one peer, that are kept free for this node
+	ownCircuits  = 3                // to one peer, that are kept free for this node: as many as it wants without a direct path
 	unprovenFor  = 10 * time.Second // until a circuit without a frame of its opener is closed
 )
 
@@ -43,7 +43,7 @@ func (c *Core) makeRoom(now time.Time, p *peer, out circuit.Opened) bool {
 		c.closeCircuit(now, p, oldest)
 		return true
 	}
-	return c.dropWorstCircuit(now, p)
+	return c.dropWorstCircuit(now, p, out.Initiator)
 }
 
 // oldestUnproven is the oldest circuit by a neighbor that has no frame of its opener, and how many there are.
