@@ -18,7 +18,7 @@ import (
 // Bounds on what is kept about one peer.
 const (
 	maxDirectPaths = 8
-	maxCircuits    = 8 + ownCircuits
+	maxCircuits    = 8
 	maxNominees    = 16
 )
 

@@ -72,8 +72,8 @@ func (c *Core) circuitOpened(now time.Time, out circuit.Opened) {
 }
 
 // dropWorstCircuit closes a circuit that is not in use, to make room; or one that is not used any more because it loses
-// data, unless the peer still uses it. A circuit that this node opened makes room only for another one of its own.
-func (c *Core) dropWorstCircuit(now time.Time, p *peer, own bool) bool {
+// data, unless the peer still uses it.
+func (c *Core) dropWorstCircuit(now time.Time, p *peer) bool {
 	unused := func(q *path) bool { return !c.inUse(now, p, q) }
 	useless := func(q *path) bool {
 		_, _, last := q.fwd.Counters.Counts()
@@ -82,7 +82,7 @@ func (c *Core) dropWorstCircuit(now time.Time, p *peer, own bool) bool {
 	}
 	for _, droppable := range []func(*path) bool{unused, useless} {
 		for _, q := range p.sorted() {
-			if !q.direct() && (own || !q.initiator) && droppable(q) {
+			if !q.direct() && droppable(q) {
 				c.closeCircuit(now, p, q)
 				return true
 			}

@@ -11,11 +11,12 @@ import (
 // that a relay that makes openers up keeps nobody else's circuits out
 //
 //   - few circuits to one peer that came by one neighbor have no such frame, and a new one takes the place of the oldest;
-//   - all that others open leave room for those that this node opens;
-//   - those without a frame make room for any other, and are closed after a while.
+//   - they make room for any other, and so for those that this node opens;
+//   - they are closed after a while.
+//
+// All others are of the peer's own making, or of this node's.
 const (
 	unprovenEach = 2                // circuits to one peer by one neighbor without a frame of the opener
-	ownCircuits  = 3                // to one peer, that are kept free for this node: as many as it wants without a direct path
 	unprovenFor  = 10 * time.Second // until a circuit without a frame of its opener is closed
 )
 
@@ -29,21 +30,14 @@ func (c *Core) makeRoom(now time.Time, p *peer, out circuit.Opened) bool {
 			c.closeCircuit(now, p, oldest)
 		}
 	}
-	_, circuits := p.count()
-	others := 0
-	for _, q := range p.sorted() {
-		if !q.direct() && !q.initiator {
-			others++
-		}
-	}
-	if circuits < maxCircuits && (out.Initiator || others < maxCircuits-ownCircuits) {
+	if _, circuits := p.count(); circuits < maxCircuits {
 		return true
 	}
 	if oldest := p.mostUnproven(); oldest != nil {
 		c.closeCircuit(now, p, oldest)
 		return true
 	}
-	return c.dropWorstCircuit(now, p, out.Initiator)
+	return c.dropWorstCircuit(now, p)
 }
 
 // oldestUnproven is the oldest circuit by a neighbor that has no frame of its opener, and how many there are.

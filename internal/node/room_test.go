@@ -92,25 +92,24 @@ func TestRelaysThatMakeOpenersUpKeepNobodyOut(t *testing.T) {
 	}
 }
 
-func TestOthersLeaveRoomForOurOwnCircuits(t *testing.T) {
+func TestCircuitsThatNobodyUsesMakeRoomForOurOwn(t *testing.T) {
 	k, victim, honest, squat := squatted(t, 6)
 	p := k.core.peers[victim.id.ID()]
 	for range 10 {
 		squat()
-		for _, liar := range k.others[:6] {
-			k.through(victim, liar) // even if the victim is one of them
-		}
 	}
-	if _, n := p.count(); n > maxCircuits-ownCircuits {
-		t.Errorf("%d circuits that others opened, at most %d are allowed", n, maxCircuits-ownCircuits)
+	if _, n := p.count(); n != maxCircuits {
+		t.Fatalf("%d circuits", n)
 	}
-	for i := range ownCircuits {
+	const own = wantedCircuits + 1
+	for i := range own {
 		k.core.circuitOpened(k.now, circuit.Opened{
 			ID: wire.CircuitID(5_000_000 + i), Peer: p.id, Via: []wire.NodeID{honest.id.ID()}, FirstHop: honest.id.ID(),
 			SendLabel: 1, ReceiveLabel: wire.Label(9000 + i), Initiator: true,
 		})
+		squat()
 	}
-	if n := p.by(honest); n != ownCircuits {
-		t.Errorf("%d circuits of this node, want %d", n, ownCircuits)
+	if n := p.by(honest); n != own {
+		t.Errorf("%d circuits of this node, want %d", n, own)
 	}
 }
