@@ -1,11 +1,14 @@
 package member
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
+
+	"overlayd/internal/wire"
 )
 
 // populated is a set of n members, of whom the last is the neighbour that sends.
@@ -141,5 +144,19 @@ func TestAllNeighboursTogetherAreBoundedAndThePickedOnesKeepHalf(t *testing.T) {
 	}
 	if !s.sync.afford(now, crowd[0].ID(), 100) {
 		t.Error("a neighbour that this node has picked has no credit left")
+	}
+}
+
+func TestThereIsABoundOnMembers(t *testing.T) {
+	_, s, sender := populated(t, 3)
+	for i := 0; len(s.inForce) < MaxMembers; i++ {
+		s.inForce[wire.NodeID{1, byte(i), byte(i >> 8)}] = s.cert
+	}
+	newcomer := header{kind: KindRecord, id: wire.NodeID{2}}
+	if err := s.room(newcomer, nil); !errors.Is(err, ErrFull) {
+		t.Errorf("one more than %d members: %v, want ErrFull", MaxMembers, err)
+	}
+	if err := s.room(header{kind: KindRecord, id: sender.ID()}, nil); err != nil {
+		t.Errorf("a member says something new: %v", err)
 	}
 }
