@@ -89,6 +89,13 @@ type Ruled struct{ Verdict *Verdict }
 // Synced says that this node and Peer have compared all that they know, and know the same.
 type Synced struct{ Peer wire.NodeID }
 
+// Surpassed says that somebody has a record of this node which this run has not signed, and which is newer than its own:
+// from before its disk was lost, or by a copy of it. Again says that this was so moments ago, too.
+type Surpassed struct {
+	Record *Record
+	Again  bool
+}
+
 // Recertified says that this node has a new certificate, which must be stored.
 type Recertified struct{ Certificate *Certificate }
 
@@ -104,6 +111,7 @@ func (Conflict) setOutput()    {}
 func (Ruled) setOutput()       {}
 func (Synced) setOutput()      {}
 func (Recertified) setOutput() {}
+func (Surpassed) setOutput()   {}
 func (Renamed) setOutput()     {}
 func (Save) setOutput()        {}
 

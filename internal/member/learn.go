@@ -96,7 +96,11 @@ func (s *Set) learn(now time.Time, in Item, from wire.NodeID, push bool) (bool, 
 		return false, nil
 	}
 	if it.kind == KindRecord && it.id == s.self {
+		again := !s.own.surpassed.IsZero() && now.Sub(s.own.surpassed) < surpassedAgain
 		s.own.surpass(now, it.record)
+		if !s.loading {
+			s.emit(Surpassed{Record: it.record, Again: again})
+		}
 	}
 	s.put(it)
 	if it.kind == KindRecord && old != nil {

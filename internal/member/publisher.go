@@ -16,6 +16,9 @@ const publishEvery = 500 * time.Millisecond
 // again and again means that two nodes run with the same keys, which must not make them outbid each other.
 const surpassEvery = 30 * time.Second
 
+// surpassedAgain is how soon after one such record another one shows that a copy of this node signs them.
+const surpassedAgain = 10 * time.Minute
+
 // How many versions of its own record a node signs at once, and how soon one more: whatever others tell it, or its
 // addresses do.
 const (

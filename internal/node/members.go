@@ -33,6 +33,12 @@ func (c *Core) memberChanges(now time.Time) (any bool) {
 			c.ruled(out.Verdict)
 		case member.Conflict:
 			c.notice(c.conflictText(out), false)
+		case member.Surpassed:
+			if out.Again {
+				c.noticeOnce("surpassed", now, "another host publishes records with the keys of this node"+
+					placesOf(out.Record.Endpoints[:min(len(out.Record.Endpoints), 2)])+": stop one of the two, remove its state "+
+					"directory and join it as a new node", true)
+			}
 		case member.Recertified:
 			c.recertified(now, out.Certificate)
 		case member.Renamed:
