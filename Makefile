@@ -30,7 +30,7 @@ demo: build needs-root ## the main job, as root: Belmont loses Boston, and hops 
 
 .PHONY: test
 test: build ## all tests; the namespace scenarios among them, if this is root
-	$(GO) run ./scripts/testreport -count=1 -p 1 -timeout 14m ./...
+	$(GO) run ./scripts/testreport -count=1 -p 1 -timeout 25m ./...
 
 .PHONY: race
 race: ## the tests under the race detector (needs a C compiler)

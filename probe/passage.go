@@ -10,8 +10,8 @@ import "time"
 //	arrived    d1 P1    P2 P3    P4 P5        P3 arrived, and d2 is not counted: one is missing, P5: two are
 //
 // A packet counts as missing once a probe has arrived that was sent settleGap later or more, so that a batch that two
-// goroutines put in another order is no loss. When anything arrives, all that was sent until that is known is resolved: it is
-// the run without any arrival that counts.
+// goroutines put in another order is no loss. When anything arrives, all that was sent before it is resolved: it is the run
+// without any arrival that counts.
 type passage struct {
 	known    bool
 	arrived  uint32  // the peer's count, modulo 2^32
@@ -40,9 +40,9 @@ type Passage struct {
 // settleGap is how much earlier than a probe that arrived data must have been sent to be missing.
 const settleGap = 10 * time.Millisecond
 
-// passed takes a report that the probe e arrived and that by then, or later, so many data packets had. It reports whether
-// a packet that was sent before the probe is not there yet.
-func (p *Prober) passed(a *path, e *sentProbe, data uint32) (overtaken bool) {
+// passed takes a report that the probe e arrived and that by then, or later, so many data packets had, the latest of them
+// with this sequence (wire.DataSeq). It reports whether a packet that was sent before the probe is not there yet.
+func (p *Prober) passed(a *path, e *sentProbe, data, latest uint32) (overtaken bool) {
 	if a.counts == nil {
 		return false
 	}
@@ -63,7 +63,7 @@ func (p *Prober) passed(a *path, e *sentProbe, data uint32) (overtaken bool) {
 	if news > 0 {
 		s.arrived = data
 		s.total.Arrived += uint64(news)
-		a.resolve()
+		a.resolveUpTo(latest)
 		sent, _, _ := a.counts.Counts()
 		if surplus := int64(s.total.Arrived) - int64(sent); surplus > s.surplus {
 			s.surplus = surplus
@@ -92,6 +92,26 @@ func (p *path) resolve() {
 	s := &p.passage
 	sent, _, _ := p.counts.Counts()
 	s.resolved = uint32(sent)
+	s.missing, s.groups, s.until = 0, 0, never
+}
+
+// resolveUpTo asks no more about what was sent up to the data packet of a sequence, or to the next probe after it. What is not
+// known is taken for arrived.
+func (p *path) resolveUpTo(latest uint32) {
+	b := p.sent(p.seq)
+	if b == nil || int32(b.data-latest) < 0 {
+		p.resolve() // it was sent after the latest probe
+		return
+	}
+	for {
+		before := p.sent(b.seq - 1)
+		if before == nil || int32(before.data-latest) < 0 || int32(b.data-before.data) < 0 {
+			break
+		}
+		b = before
+	}
+	s := &p.passage
+	s.resolved = b.tx
 	s.missing, s.groups, s.until = 0, 0, never
 }
 

@@ -28,7 +28,7 @@ func (p *Prober) digest(reports []wire.Report, known, made, at instant) {
 		if a.peer.known && known < a.peer.at {
 			continue // older than what we know
 		}
-		if e != nil && p.passed(a, e, r.Data) && a.rate == Selected {
+		if e != nil && p.passed(a, e, r.Data, r.DataSeq) && a.rate == Selected {
 			p.hasten(a, a.lastSent.add(p.cfg.Quick)) // it tells whether that was only overtaken
 		}
 		if a.peer.known && int32(r.Data-a.peer.data) > 0 && a.timing.forward.n > 0 {

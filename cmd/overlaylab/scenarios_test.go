@@ -34,10 +34,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// pending are shipped scenarios that do not hold yet: they say what must be shown, and are not run here until it is.
-var pending = []string{"gray", "gray-one-path", "gray-start", "large", "docker"}
-
-// shipped are the shipped scenarios, without those that are pending.
+// shipped are the shipped scenarios.
 func shipped(t *testing.T, short bool) []*scenario.Scenario {
 	t.Helper()
 	files, err := filepath.Glob("../../scripts/scenarios/*.yaml")
@@ -48,7 +45,7 @@ func shipped(t *testing.T, short bool) []*scenario.Scenario {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.DeleteFunc(all, func(s *scenario.Scenario) bool { return slices.Contains(pending, s.Name) })
+	return all
 }
 
 // unsimulated are the shipped scenarios of which a simulation cannot tell everything, with what it leaves out.
