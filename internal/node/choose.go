@@ -236,9 +236,12 @@ func selectState(s probe.State) pathselect.State {
 
 // setRates makes every path cost what its use deserves (D8).
 func (c *Core) setRates(now time.Time, p *peer) {
+	selected := p.route().Selected
 	for _, q := range p.sorted() {
 		rate := p.leastRate()
 		switch {
+		case p.use.level != active && q.id != selected && selected != 0 && p.state(q.id) == probe.Up:
+			rate = probe.Quiet // one path keeps the contact: most hosts have two families, and would pay twice
 		case p.use.level == active && (p.choices.selects(q.id) || q.id == p.audit.path):
 			rate = probe.Selected
 		case p.use.level == active && p.choices.standby(q.id):
