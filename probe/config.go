@@ -121,7 +121,8 @@ const (
 	lateTick   = 10 * time.Millisecond // a tick or frame later than this means that we were not running
 	lateGrace  = 5 * time.Millisecond  // what is put off then
 	maxGrace   = 200 * time.Millisecond
-	heardTTL   = 3 * time.Minute // a path that is not heard for this long is no longer reported
+	heardTTL   = 3 * time.Minute  // a path that is not heard for this long is no longer reported
+	idleTTL    = 15 * time.Second // the same where nothing flows
 	maxSlack   = time.Second
 	slackHalf  = 500 * time.Millisecond // half-life
 	arrivalPad = 5 * time.Millisecond   // added to 4 deviations of the delay outward

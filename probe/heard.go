@@ -139,6 +139,9 @@ func (p *Prober) reports() []wire.Report {
 		return nil
 	}
 	list := p.heard
+	if !p.active && !p.peerActive { // what is old was told before, and nothing flows for which it would matter
+		list = slices.DeleteFunc(slices.Clone(list), func(h *heard) bool { return p.now.sub(h.at) > idleTTL })
+	}
 	if len(list) > wire.MaxReports {
 		list = slices.Clone(list)
 		slices.SortStableFunc(list, func(a, b *heard) int { return cmp.Compare(b.at, a.at) })
