@@ -383,7 +383,7 @@ func (n *Node) findUplinks() {
 	asked := n.asked
 	n.asked = nil
 	for _, to := range asked {
-		name, err := osnet.UplinkTo(to)
+		name, err := osnet.UplinkTo(to, n.cfg.Interface)
 		if err != nil {
 			n.log.Debug("uplink", "to", to, "err", err)
 		}

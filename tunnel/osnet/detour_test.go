@@ -92,6 +92,11 @@ func TestDetoursLeadPastEveryOverlayOfTheHost(t *testing.T) {
 	must(t, configured("overlay0", prefixes("10.71.0.1/32"), prefixes("10.71.0.0/16")))
 	open(t, "overlay1")
 	must(t, configured("overlay1", prefixes("10.72.0.1/32"), prefixes("10.72.0.0/16", "198.18.0.0/15")))
+	for to, want := range map[string]string{"192.168.1.9": "eth0", "203.0.113.9": "eth0", "10.71.9.9": "eth0"} {
+		if got, err := UplinkTo(netip.MustParseAddr(to), "overlay0"); err != nil || got != want {
+			t.Errorf("datagrams to %s leave by %q, want %q (%v)", to, got, want, err)
+		}
+	}
 	got, err := Detours("overlay0", prefixes("10.2.2.0/24"))
 	must(t, err)
 	for _, p := range []string{"10.71.0.0/16", "10.72.0.0/16", "198.18.0.0/15", "10.2.2.0/24"} {
