@@ -97,6 +97,20 @@ func TestHeavyLossIsTestedAtOnce(t *testing.T) {
 	}
 }
 
+// A peer that reports losses without end causes 4 frames in 2 s on a path at most.
+func TestTestsAreBounded(t *testing.T) {
+	r := newSizeRig(t, 0)
+	r.heavy = true
+	for range 60 {
+		r.Largest(r.now, 1332)
+		r.lose(0)
+		r.run(time.Second, 0, true)
+	}
+	if most := testSends * 31; r.tests > most {
+		t.Errorf("%d frames in a minute, at most %d allowed", r.tests, most)
+	}
+}
+
 func TestWhileProbesAreLostNothingIsFound(t *testing.T) {
 	r := newSizeRig(t, 1)
 	r.Largest(r.now, 1332)
