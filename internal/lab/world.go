@@ -17,7 +17,7 @@ import (
 //
 //	┌ host ────────┐          ┌ host ─────┐ veth ┌ router ──────┐
 //	│ overlayd     │          │ overlayd  ├──────┤ masquerade   │
-//	│         wan0 ┼─TUN─┐    └───────────┘      │         wan0 ┼─TUN─┐
+//	│         wan0 ┼─TAP─┐    └───────────┘      │         wan0 ┼─TAP─┐
 //	└──────────────┘     │                       └──────────────┘     │
 //	                     └────────────── emulator ────────────────────┘
 type world struct {
@@ -60,11 +60,11 @@ func newWorld(s *scenario.Scenario, seed uint64, keep bool) (_ *world, err error
 	var uplinks []emulator.Uplink
 	for i, spec := range s.Sites {
 		st := &site{name: spec.Name, public: spec.Addresses()[0], index: wan.Site(i)}
-		tun, err := w.attach(st, spec, i, keep)
+		wire, err := w.attach(st, spec, i, keep)
 		if err != nil {
 			return nil, fmt.Errorf("site %s: %w", spec.Name, err)
 		}
-		uplinks = append(uplinks, emulator.Uplink{TUN: tun, Addresses: spec.Addresses()})
+		uplinks = append(uplinks, emulator.Uplink{FD: wire.FD, Hardware: wire.Hardware, Addresses: spec.Addresses()})
 		st.ports = [2]wan.Port{wan.Port(spec.Uplink), wan.Port(spec.Downlink)}
 		w.sites[st.name] = st
 		w.order = append(w.order, st)
@@ -92,36 +92,36 @@ func (w *world) close() error {
 	return errors.Join(errs...)
 }
 
-// attach makes the namespaces of a site and returns the TUN of its uplink.
-func (w *world) attach(st *site, spec scenario.Site, number int, keep bool) (tun int, err error) {
+// attach makes the namespaces of a site and returns the far end of its uplink.
+func (w *world) attach(st *site, spec scenario.Site, number int, keep bool) (wire netns.Wire, err error) {
 	if st.host, err = w.namespace(st.name, keep); err != nil {
-		return -1, err
+		return wire, err
 	}
 	outside := st.host
 	st.inside = st.public
 	if spec.NAT == scenario.Masquerade {
 		if outside, err = w.namespace(st.name+"-router", keep); err != nil {
-			return -1, err
+			return wire, err
 		}
 		if st.inside, err = behindRouter(st.host, outside, spec, byte(number+1)); err != nil {
-			return -1, err
+			return wire, err
 		}
 	}
-	if tun, err = outside.AddTUN(uplinkName, emulator.MTU); err != nil {
-		return -1, err
+	if wire, err = outside.AddUplink(uplinkName, emulator.MTU); err != nil {
+		return wire, err
 	}
 	if err := addUplink(outside, spec); err != nil {
-		return -1, err
+		return wire, err
 	}
 	for _, b := range spec.Bridges {
 		if err := st.host.AddHostBridge(b.Device, b.Prefix, emulator.MTU); err != nil {
-			return -1, err
+			return wire, err
 		}
 	}
 	if spec.NAT == scenario.Masquerade {
 		err = errors.Join(outside.Masquerade(uplinkName), outside.Firewall6(uplinkName))
 	}
-	return tun, err
+	return wire, err
 }
 
 // addUplink gives a site's uplink its addresses and lets everything leave by it.

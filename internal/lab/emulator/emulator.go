@@ -1,12 +1,14 @@
 // Package emulator carries real packets through the model of a wide-area network (package wan), on a thread of its own:
-// each site's uplink is a TUN device whose other end the emulator holds.
+// each site's uplink is a device whose other end the emulator holds.
 //
-//	site A ─TUN─▶ wan.Network: uplink, link, downlink ─TUN─▶ site B
+//	site A ─TAP─▶ wan.Network: uplink, link, downlink ─TAP─▶ site B
 package emulator
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -23,7 +25,8 @@ type Network = wan.Network[[]byte]
 
 // Uplink is how a site is attached.
 type Uplink struct {
-	TUN       int // descriptor of a non-blocking TUN without headers; the Emulator closes it
+	FD        int              // of a non-blocking TAP; the Emulator closes it
+	Hardware  net.HardwareAddr // to which what arrives is addressed
 	Addresses []netip.Addr
 }
 
@@ -33,7 +36,7 @@ const MTU = 1500
 // readBatch is how many packets are read from one site before the others, and what is due, have their turn.
 const readBatch = 64
 
-// Emulator carries packets between TUN devices through a Network, on a thread of its own.
+// Emulator carries packets between devices through a Network, on a thread of its own.
 type Emulator struct {
 	start   time.Time
 	uplinks []Uplink
@@ -48,6 +51,7 @@ type Emulator struct {
 	lateness Lateness
 	counts   Counts
 	sent     []uint64 // bytes, by site
+	frame    [etherHeader]byte
 
 	mu   sync.Mutex // guards what follows
 	jobs []func()
@@ -93,7 +97,7 @@ func Start(uplinks []Uplink, seed uint64) (*Emulator, error) {
 	return e, nil
 }
 
-// Close stops the emulator and closes the TUN descriptors.
+// Close stops the emulator and closes the descriptors.
 func (e *Emulator) Close() error {
 	e.mu.Lock()
 	e.stop = true
@@ -101,7 +105,7 @@ func (e *Emulator) Close() error {
 	err := e.kick()
 	<-e.done
 	for _, u := range e.uplinks {
-		err = errors.Join(err, unix.Close(u.TUN))
+		err = errors.Join(err, unix.Close(u.FD))
 	}
 	return errors.Join(err, unix.Close(e.wake))
 }
@@ -173,7 +177,7 @@ func (e *Emulator) now() wan.Instant { return time.Since(e.start) }
 func (e *Emulator) run() {
 	fds := []unix.PollFd{{Fd: int32(e.wake), Events: unix.POLLIN}}
 	for _, u := range e.uplinks {
-		fds = append(fds, unix.PollFd{Fd: int32(u.TUN), Events: unix.POLLIN})
+		fds = append(fds, unix.PollFd{Fd: int32(u.FD), Events: unix.POLLIN})
 	}
 	for {
 		e.deliver()
@@ -215,12 +219,12 @@ func (e *Emulator) work() (stop bool) {
 func (e *Emulator) read(from wan.Site) {
 	for range readBatch {
 		b := e.buffer()
-		n, err := unix.Read(e.uplinks[from].TUN, b)
-		if err != nil || n == 0 {
+		n, err := unix.Readv(e.uplinks[from].FD, [][]byte{e.frame[:], b})
+		if err != nil || n <= etherHeader {
 			e.free = append(e.free, b)
 			return
 		}
-		b = b[:n]
+		b = b[:n-etherHeader]
 		e.sent[from] += uint64(n)
 		for _, tap := range e.taps[from] {
 			(*tap)(true, b)
@@ -248,7 +252,7 @@ func (e *Emulator) deliver() {
 			for _, tap := range e.taps[r.To] {
 				(*tap)(false, r.Data)
 			}
-			if _, err := unix.Write(e.uplinks[r.To].TUN, r.Data); err != nil {
+			if _, err := e.write(r.To, r.Data); err != nil {
 				e.counts.Refused++
 			}
 			e.lateness.add(now - r.Due)
@@ -258,6 +262,22 @@ func (e *Emulator) deliver() {
 		}
 		e.free = append(e.free, r.Data[:cap(r.Data)])
 	}
+}
+
+// etherHeader is the size of an Ethernet header, in bytes.
+const etherHeader = 14
+
+// write hands a site an IP packet.
+func (e *Emulator) write(to wan.Site, b []byte) (int, error) {
+	const ipv4, ipv6 = 0x0800, 0x86dd
+	kind := uint16(ipv4)
+	if b[0]>>4 == 6 {
+		kind = ipv6
+	}
+	copy(e.frame[:6], e.uplinks[to].Hardware)
+	copy(e.frame[6:12], []byte{2, 0, 0, 0, 0, 1}) // locally administered: nobody's
+	binary.BigEndian.PutUint16(e.frame[12:], kind)
+	return unix.Writev(e.uplinks[to].FD, [][]byte{e.frame[:], b})
 }
 
 // answerTooLarge tells the sender of a packet what the link carries, by the way back.

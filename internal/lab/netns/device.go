@@ -9,10 +9,36 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AddTUN makes a TUN device and sets it up. Reads and writes on the descriptor that it returns carry one IP packet
-// each, without a header; the descriptor is non-blocking and the caller closes it. The device speaks no IPv6 of its own
-// accord: no neighbour is asked for, no router solicited.
+// Wire is the far end of an uplink: what is read from it and written to it are Ethernet frames with one IP packet each.
+type Wire struct {
+	FD       int // non-blocking; the caller closes it
+	Hardware net.HardwareAddr
+}
+
+// AddUplink makes an Ethernet device and sets it up. To those who look at it, it is no tunnel of any kind: it is a MACVLAN
+// of a TAP device, of which the caller holds the other end. Nobody is asked for hardware addresses: all frames go to the
+// device's own, and what is written has to as well. The device speaks no IPv6 of its own accord.
+func (n *Namespace) AddUplink(device string, mtu int) (Wire, error) {
+	fd, err := n.addTunTap(device+"-tap", unix.IFF_TAP, mtu)
+	if err != nil {
+		return Wire{}, err
+	}
+	w, err := n.addMACVLAN(device, device+"-tap", mtu)
+	if err != nil {
+		unix.Close(fd)
+		return Wire{}, fmt.Errorf("make the uplink %s: %w", device, err)
+	}
+	return Wire{FD: fd, Hardware: w}, nil
+}
+
+// AddTUN makes a TUN device and sets it up. Reads and writes on the descriptor that it returns carry one IP packet each,
+// without a header; the descriptor is non-blocking and the caller closes it.
 func (n *Namespace) AddTUN(device string, mtu int) (int, error) {
+	return n.addTunTap(device, unix.IFF_TUN, mtu)
+}
+
+// addTunTap makes a TUN or a TAP device.
+func (n *Namespace) addTunTap(device string, mode uint16, mtu int) (int, error) {
 	fd := -1
 	err := n.Do(func() (err error) {
 		fd, err = unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
@@ -23,7 +49,7 @@ func (n *Namespace) AddTUN(device string, mtu int) (int, error) {
 		if err != nil {
 			return err
 		}
-		req.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI)
+		req.SetUint16(mode | unix.IFF_NO_PI)
 		return unix.IoctlIfreq(fd, unix.TUNSETIFF, req)
 	})
 	if err == nil {
@@ -31,9 +57,30 @@ func (n *Namespace) AddTUN(device string, mtu int) (int, error) {
 	}
 	if err != nil {
 		unix.Close(fd)
-		return -1, fmt.Errorf("make TUN device %s: %w", device, err)
+		return -1, fmt.Errorf("make device %s: %w", device, err)
 	}
 	return fd, nil
+}
+
+// addMACVLAN makes a MACVLAN device without ARP on another device, and returns its hardware address.
+func (n *Namespace) addMACVLAN(device, parent string, mtu int) (net.HardwareAddr, error) {
+	below, err := n.links.LinkByName(parent)
+	if err != nil {
+		return nil, err
+	}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.ParentIndex = device, below.Attrs().Index
+	link := &netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_PRIVATE}
+	if err := n.links.LinkAdd(link); err != nil {
+		return nil, err
+	}
+	if err := n.links.LinkSetARPOff(link); err != nil {
+		return nil, err
+	}
+	if err := n.setUp(device, mtu); err != nil {
+		return nil, err
+	}
+	return n.HardwareAddress(device)
 }
 
 // Connect joins two namespaces by a pair of veth devices and sets both up.

@@ -2,7 +2,7 @@
 // is gone when the process that made it is gone, even by SIGKILL: a namespace is held by a file descriptor only, a
 // device lives in a namespace, and a child is told by the kernel to die with its parent.
 //
-//	Namespace  ── AddTUN, Connect (veth), AddBridge, Masquerade, Block
+//	Namespace  ── AddUplink, Connect (veth), AddBridge, Masquerade, Block
 //	Spawner    ── Start(process, in Namespace)
 package netns
 
