@@ -64,7 +64,7 @@ func TestEveryKindOfFaultIsDrawn(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 13 {
+	if len(seen) != 15 {
 		t.Errorf("seen are %v", seen)
 	}
 }

@@ -74,7 +74,7 @@ func (p *plan) hostile() {
 	}
 	n := &p.nodes[i]
 	n.hostile, n.untouched = true, true
-	does := []string{"drops-data", "delays-data", "deflects"}[p.random.IntN(3)]
+	does := []string{"drops-data", "delays-data", "deflects", "replays", "forges"}[p.random.IntN(5)]
 	p.add(p.between(calm, calm+p.For), "hostile", "hostile: %s, does: %s", name(i), does)
 }
 

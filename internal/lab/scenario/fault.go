@@ -55,6 +55,8 @@ const (
 	DropsData  Mischief = "drops-data"  // it relays probes, and no data
 	DelaysData Mischief = "delays-data" // it holds up the data that it relays, and no probes
 	Deflects   Mischief = "deflects"    // it publishes addresses of others as its own
+	Replays    Mischief = "replays"     // it sends what it hears again, to anybody
+	Forges     Mischief = "forges"      // it sends what it hears again with bytes changed, ten times
 )
 
 // The checks of what chaos must not do.
@@ -107,7 +109,7 @@ func faultEvents() map[string]form {
 			"clock": intoGroup(&clock.Who), "by": into(&clock.By, parseShift),
 		}, []string{"by"}, func() any { return clock }},
 		"hostile": {fields{
-			"hostile": into(&hostile.Node, parseName), "does": into(&hostile.Does, parseWord(DropsData, DelaysData, Deflects)),
+			"hostile": into(&hostile.Node, parseName), "does": into(&hostile.Does, parseWord(DropsData, DelaysData, Deflects, Replays, Forges)),
 		}, []string{"does"}, func() any { return hostile }},
 	}
 }

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"overlayd/internal/node"
@@ -69,4 +71,29 @@ func (n *Net) CloneAt(h *Host, name string, o Options) *Host {
 	}
 	c.cfg.Sockets = c.sockets()
 	return c
+}
+
+// Overheard is a frame that has reached a host.
+type Overheard struct {
+	at *Host
+	d  datagram
+}
+
+// Replay sends the frame to another host as it is, from the address of the one that it has reached.
+func (o Overheard) Replay(to *Host) {
+	o.d.to = to.Endpoint()
+	o.d.from = o.at.source(o.d.to)
+	o.at.launch(o.d)
+}
+
+// Forge sends a control frame to another host with some of its bytes changed.
+func (o Overheard) Forge(to *Host, random *rand.Rand) {
+	if len(o.d.control) < 2 {
+		return
+	}
+	o.d.control = slices.Clone(o.d.control)
+	for range 1 + random.IntN(4) {
+		o.d.control[1+random.IntN(len(o.d.control)-1)] ^= byte(1 + random.IntN(255))
+	}
+	o.Replay(to)
 }

@@ -43,6 +43,9 @@ type Host struct {
 	// use.
 	Dawdles time.Duration
 
+	// Overhears, if set, is told of every frame that reaches this host, for it to send again in another way.
+	Overhears func(Overheard)
+
 	// DiskFails makes the host keep nothing of what it saves.
 	DiskFails bool
 
@@ -319,6 +322,9 @@ func (h *Host) relay(sw *fwd.Switch, d datagram, now wire.Stamp) {
 
 // receive does what the data plane's receive functions do.
 func (h *Host) receive(d datagram) {
+	if h.Overhears != nil {
+		h.Overhears(Overheard{h, d})
+	}
 	if h.joiner != nil {
 		h.join(join.Heard{From: d.from, Frame: d.control})
 	}

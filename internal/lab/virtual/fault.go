@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"overlayd/internal/lab/scenario"
+	"overlayd/internal/lab/sim"
 	"overlayd/internal/lab/wan"
 )
 
@@ -76,17 +77,42 @@ const delayedData = 150 * time.Millisecond
 // nowhere is an address that nobody has.
 var nowhere = netip.MustParseAddrPort("203.0.113.77:51871")
 
+const (
+	replayWithin = 10 * time.Second // after a frame was heard it is sent again
+	forgeries    = 10               // of a frame
+)
+
+// resend lets a hostile member that runs send something to any other.
+func (t *trial) resend(n *node, random *rand.Rand, send func(to *sim.Host)) {
+	if to := t.nodes[random.IntN(len(t.nodes))]; to != n && to.host != nil && n.running() {
+		send(to.host)
+	}
+}
+
 // turnHostile makes a member hostile.
 func (t *trial) turnHostile(a scenario.Hostile) error {
 	n := t.byName[a.Node]
+	random := rand.New(rand.NewPCG(t.seed, uint64(n.site)))
 	t.note("hostile", fmt.Sprintf("%s %s", a.Node, a.Does))
 	switch a.Does {
 	case scenario.DropsData:
 		n.host.Hostile = func() (bool, time.Duration) { return true, 0 }
 	case scenario.DelaysData:
 		n.host.Hostile = func() (bool, time.Duration) { return false, delayedData }
+	case scenario.Replays:
+		n.host.Overhears = func(o sim.Overheard) {
+			if random.IntN(4) == 0 {
+				t.net.After(time.Duration(random.Int64N(int64(replayWithin))), func() { t.resend(n, random, o.Replay) })
+			}
+		}
+	case scenario.Forges:
+		n.host.Overhears = func(o sim.Overheard) {
+			for range forgeries {
+				t.resend(n, random, func(to *sim.Host) { o.Forge(to, random) })
+			}
+		}
 	case scenario.Deflects:
-		victim := t.nodes[rand.New(rand.NewPCG(t.seed, uint64(n.site))).IntN(len(t.nodes))]
+		victim := t.nodes[random.IntN(len(t.nodes))]
 		n.host.Kill()
 		n.host.Publish(nowhere, netip.AddrPortFrom(victim.spec.Addresses()[0], nowhere.Port()))
 		return n.start()
