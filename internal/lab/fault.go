@@ -212,13 +212,8 @@ func (t *trial) watchStrangers() {
 	t.strangers = judge.NewStrangers()
 	for _, st := range t.world.order {
 		t.world.wan.AddTap(st.index, func(out bool, b []byte) {
-			h, from, to := emulator.Examine(b)
-			switch {
-			case !wan.AllUDP.Has(h.Content):
-			case out:
-				t.strangers.Sent(st.name, to, time.Now(), h.Content == wan.Transport)
-			default:
-				t.strangers.Heard(st.name, from)
+			if h, from, to := emulator.Examine(b); out && wan.AllUDP.Has(h.Content) {
+				t.strangers.Sent(st.name, from, to, time.Now(), h.Content == wan.Transport)
 			}
 		})
 	}

@@ -9,12 +9,13 @@ import (
 	"overlayd/internal/lab/scenario"
 )
 
-// Strangers notes what sites send to addresses that have not sent them anything yet: as long as nothing comes back,
-// nobody knows whose they are. It may be used from many goroutines.
+// Strangers notes what sites send to addresses from which nobody has sent them anything yet: as long as nobody answers,
+// nobody knows whose they are. An answer counts when it is sent: that it arrives may be told by another path. It may be used
+// from many goroutines.
 type Strangers struct {
-	mu   sync.Mutex // guards what follows
-	all  map[sending]*stranger
-	full bool
+	mu    sync.Mutex // guards what follows
+	all   map[sending]*stranger
+	spoke map[[2]netip.Addr]bool // from which address to which something was sent
 }
 
 // sending is who sends where.
@@ -37,7 +38,9 @@ const (
 )
 
 // NewStrangers knows nobody.
-func NewStrangers() *Strangers { return &Strangers{all: make(map[sending]*stranger)} }
+func NewStrangers() *Strangers {
+	return &Strangers{all: make(map[sending]*stranger), spoke: make(map[[2]netip.Addr]bool)}
+}
 
 func (s *Strangers) of(site string, addr netip.Addr) *stranger {
 	key := sending{site, addr}
@@ -46,28 +49,26 @@ func (s *Strangers) of(site string, addr netip.Addr) *stranger {
 		x = &stranger{}
 		s.all[key] = x
 	}
-	s.full = s.full || x == nil
 	return x
 }
 
-// Sent notes a packet of a site, and whether it is WireGuard's data.
-func (s *Strangers) Sent(site string, to netip.Addr, at time.Time, data bool) {
+// Sent notes a packet that leaves a site, and whether it is WireGuard's data.
+func (s *Strangers) Sent(site string, from, to netip.Addr, at time.Time, data bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if x := s.of(site, to); x != nil && !x.answered && len(x.sent) < maxSendings {
-		x.sent = append(x.sent, at)
-		if data {
-			x.data = append(x.data, at)
-		}
+	if len(s.spoke) < maxStrangers {
+		s.spoke[[2]netip.Addr{from, to}] = true
 	}
-}
-
-// Heard notes a packet that a site has received.
-func (s *Strangers) Heard(site string, from netip.Addr) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if x := s.of(site, from); x != nil {
-		x.answered = true
+	x := s.of(site, to)
+	if x == nil || len(x.sent) >= maxSendings {
+		return
+	}
+	if x.answered = x.answered || s.spoke[[2]netip.Addr{to, from}]; x.answered {
+		return
+	}
+	x.sent = append(x.sent, at)
+	if data {
+		x.data = append(x.data, at)
 	}
 }
 

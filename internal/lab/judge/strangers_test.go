@@ -8,17 +8,17 @@ import (
 
 func TestStrangersCountsWhatIsSentBeforeAnAnswer(t *testing.T) {
 	s := NewStrangers()
-	peer, nobody := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.9")
+	own, peer, nobody := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("198.51.100.9")
 	for i := range 20 {
-		s.Sent("belmont", peer, at(time.Duration(i)*time.Second), i < 2)
+		s.Sent("belmont", own, peer, at(time.Duration(i)*time.Second), i < 2)
 		if i == 4 {
-			s.Heard("belmont", peer)
+			s.Sent("boston", peer, own, at(0), false)
 		}
 	}
 	for i := range 30 {
-		s.Sent("belmont", nobody, at(time.Duration(i)*time.Second), false)
+		s.Sent("belmont", own, nobody, at(time.Duration(i)*time.Second), false)
 	}
-	s.Sent("boston", nobody, at(0), false)
+	s.Sent("boston", own, nobody, at(0), false)
 	most := func(data bool, owners int, from, to time.Duration, sites ...string) (int, string, netip.Addr) {
 		return s.Most(sites, data, at(from), at(to), 10*time.Second, func(netip.Addr) int { return owners })
 	}

@@ -18,9 +18,8 @@ type Underlay struct {
 	sent    []uint64      // bytes, by site
 	armed   time.Duration // when the network is looked at next; negative: never
 
-	// Seen, if set, is called for every datagram of a host that leaves a site, or has reached it, with the address of the
-	// other end, and whether it is data without a label.
-	Seen func(s wan.Site, out bool, other netip.Addr, data bool)
+	// Seen, if set, is called for every datagram of a host that leaves a site, with whether it is data without a label.
+	Seen func(s wan.Site, from, to netip.Addr, data bool)
 }
 
 // freight is what a packet carries.
@@ -77,7 +76,7 @@ func (u *Underlay) send(d datagram) {
 	h := d.header()
 	u.sent[from] += uint64(h.Size)
 	if u.Seen != nil {
-		u.Seen(from, true, d.to.Addr(), h.Content == wan.Transport)
+		u.Seen(from, d.from.Addr(), d.to.Addr(), h.Content == wan.Transport)
 	}
 	if to, known := u.sites[d.to.Addr()]; known {
 		u.network.Send(u.net.Now(), from, to, h, freight{datagram: d})
@@ -109,9 +108,6 @@ func (u *Underlay) deliver() {
 		case r.Data.bare != nil:
 			r.Data.bare()
 		default:
-			if u.Seen != nil {
-				u.Seen(r.To, false, r.Data.datagram.from.Addr(), false)
-			}
 			u.net.arrive(r.Data.datagram)
 		}
 	}

@@ -121,10 +121,6 @@ func (t *trial) turnHostile(a scenario.Hostile) error {
 }
 
 // see notes what strangers are sent.
-func (t *trial) see(s wan.Site, out bool, other netip.Addr, data bool) {
-	if name := t.nodes[s].spec.Name; out {
-		t.strangers.Sent(name, other, t.clock(), data)
-	} else {
-		t.strangers.Heard(name, other)
-	}
+func (t *trial) see(s wan.Site, from, to netip.Addr, data bool) {
+	t.strangers.Sent(t.nodes[s].spec.Name, from, to, t.clock(), data)
 }
