@@ -104,7 +104,6 @@ const (
 	verdictFor      = time.Minute      // a verdict holds without further data
 	evidenceKept    = 10 * time.Minute // and so long what it rests on
 	judgeWindow     = 10 * time.Second // of figures that accuse nobody
-	minJudged       = 50               // packets in them, below which nobody is called honest either
 )
 
 // add takes a sample, and judges if it brings news of data. Noise is by how much the delay outward varies. It reports
@@ -192,7 +191,7 @@ func (e *evidence) judge() Data {
 		Sent:      int(s.calm.sent + s.full.sent), Span: s.used,
 	}
 	switch {
-	case d.Sent < minJudged:
+	case d.Sent < minData:
 		return Data{}
 	case s.congested():
 		d.Verdict = Congested

@@ -75,7 +75,7 @@ const (
 	dataGap, dataStep   = 340 * time.Millisecond, 16
 	slowGap, slowStep   = 2 * time.Second, 16
 
-	minData    = 20 // packets, below which a window of data proves nothing
+	minData    = 50 // packets, below which a window of data proves nothing
 	maxDataAge = 20 * time.Second
 )
 
