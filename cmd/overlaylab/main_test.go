@@ -88,3 +88,17 @@ func TestMissingProgramsAreNamed(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestChaosPrintsAScenarioThatRuns(t *testing.T) {
+	text, err := run(t, "chaos", "--seed", "3", "--print", "--without", "f1,f2,f3,f4,f5,f6,f7,f8,f9,f10,f11,f12,f13,f14,f15,f16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "chaos-3.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(t, "sim", file); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
