@@ -64,7 +64,6 @@ var damages = map[string]func(t *testing.T, path string, older []byte){
 type content struct {
 	identity, root, network string
 	rules, items            int
-	epoch                   uint64
 }
 
 // whole reads everything. Errors are by file; absent ones are none.
