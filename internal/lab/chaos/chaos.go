@@ -56,9 +56,11 @@ const (
 const (
 	maxLoss = 5 // percent of the packets from talk to settled
 
-	// maxStrangers is how many packets go in ten seconds to an address that has not answered: what package nat allows for
-	// the sake of one peer, 64 at once and 8 a second, and the 40 probes of a path that was just added.
-	maxStrangers = 64 + 8*10 + 40
+	// What may go in ten seconds to an address that has never answered, for the sake of one member (docs/security.md): 80
+	// control frames at once and 10 a second, and of WireGuard 16 KiB at once and 1.5 KiB a second, in the packets of the
+	// smallest flow. The simulation sends no data before a path is chosen.
+	maxStrangers = 80 + 10*10
+	maxData      = (16<<10 + 10*1536) / (128 + headers4 + sealing)
 )
 
 // Scenario is the scenario of a seed.

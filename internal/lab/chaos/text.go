@@ -87,8 +87,12 @@ func (p *plan) expectRest(line func(string, ...any)) {
 		}
 	}
 	all := strings.Join(honest, ", ")
-	line("  strangers: {unanswered: [%s], at_most: %d}", all, maxStrangers)
-	line("  no-data-to-strangers: {unanswered: [%s], data: true, at_most: 0}", all)
+	frames, data := maxStrangers, 0
+	if p.Real {
+		frames, data = maxStrangers+maxData, maxData
+	}
+	line("  strangers: {unanswered: [%s], at_most: %d}", all, frames)
+	line("  data-to-strangers: {unanswered: [%s], data: true, at_most: %d}", all, data)
 	if p.Tail > settled {
 		line("  nobody-blamed: {blamed: [%s], among: [%s], at: last + %v, at_most: 0}", all, all, p.Tail)
 	}
