@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"overlayd/internal/blackhole"
 	"overlayd/internal/lab/agenda"
 	"overlayd/internal/wire"
 	"overlayd/pathselect"
@@ -180,8 +179,7 @@ type End struct {
 	Changes  []Change
 	Pings    int
 
-	holes blackhole.Tracker
-	trial wire.PathID // copies go there, to show what it does with them; zero: nowhere
+	holes holes
 
 	frozen   bool // selections change no rates
 	name     string
@@ -357,30 +355,10 @@ func (e *End) sendPong(id wire.PathID, pong wire.Pong) {
 // choose shows the selector the paths as they are.
 func (e *End) choose() {
 	var up pathselect.Update
-	samples := make([]blackhole.Sample, 0, len(e.sim.Paths))
-	for i := range e.sim.Paths {
-		m := e.Measure(i)
-		sample := blackhole.Sample{Path: e.base + wire.PathID(i), Up: m.State == probe.Up, Passage: m.Passage}
-		if len(e.sim.Paths[i].Via) == 0 && m.Data.Verdict == probe.DropsData {
-			sample.Partial = m.Data.String()
-		}
-		samples = append(samples, sample)
-	}
-	e.holes.Observe(e.wall(), samples)
-	e.trial = e.holes.Trial(e.wall(), func(id wire.PathID) bool {
-		return int(id-e.base) != e.flow.Selected && e.State(int(id-e.base)) == probe.Up
-	})
+	e.observeHoles()
 	for i, p := range e.sim.Paths {
 		path := selectable(e.base+wire.PathID(i), p.Via, e.Measure(i))
-		switch finding, why := e.holes.Finding(path.ID); finding {
-		case blackhole.Blocked:
-			path.Blocked = why
-		case blackhole.Unproven:
-			path.Unproven = why
-		case blackhole.Doubtful:
-			path.Doubtful = true
-		case blackhole.Clear:
-		}
+		e.judgeHoles(&path)
 		up.Paths = append(up.Paths, path)
 	}
 	e.pick(up)
@@ -447,8 +425,8 @@ func (e *End) Send(size int, arrived func()) {
 	e.dataSeq++
 	e.sendOn(e.flow.Selected, size, arrived)
 	copied := e.flow.Duplicate
-	if copied < 0 && e.trial != 0 {
-		copied = int(e.trial - e.base)
+	if copied < 0 && e.holes.trial != 0 {
+		copied = int(e.holes.trial - e.base)
 	}
 	if copied != e.flow.Selected {
 		e.sendOn(copied, size, arrived)
