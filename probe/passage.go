@@ -111,6 +111,10 @@ func (p *path) resolveUpTo(latest uint32) {
 		b = before
 	}
 	s := &p.passage
+	if int32(b.tx-s.resolved) <= 0 {
+		p.resolve() // an old packet came again, or late: it says nothing of the newer ones
+		return
+	}
 	s.resolved = b.tx
 	s.missing, s.groups, s.until = 0, 0, never
 }

@@ -85,6 +85,21 @@ func TestDataOfWhichNoneArrivesIsMissing(t *testing.T) {
 	}
 }
 
+// Whoever saw a packet may send it again: the peer then names an old one as the latest.
+func TestAReplayedPacketMakesNothingMissing(t *testing.T) {
+	r := newTraffic(t)
+	r.flow(20*ms, 3*time.Second)
+	for range 200 {
+		r.flow(20*ms, r.now+100*ms)
+		latest := r.latest
+		r.arrived, r.latest = r.arrived+1, latest-50
+		r.flow(20*ms, r.now+20*ms)
+		if p := r.measure(1).Passage; p.Missing > 1 {
+			t.Fatalf("%+v", p)
+		}
+	}
+}
+
 // A new session counts its packets from zero again.
 func TestANewSessionMakesNothingMissing(t *testing.T) {
 	for _, every := range []time.Duration{5 * ms, 70 * ms, time.Second} {

@@ -225,7 +225,7 @@ func (e *Emulator) read(from wan.Site) {
 			return
 		}
 		b = b[:n-etherHeader]
-		e.sent[from] += uint64(n)
+		e.sent[from] += uint64(len(b))
 		for _, tap := range e.taps[from] {
 			(*tap)(true, b)
 		}
