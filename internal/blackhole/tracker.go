@@ -202,9 +202,6 @@ func (t *Tracker) Finding(id wire.PathID) (f Finding, why string) {
 	}
 }
 
-// Faulty reports whether a path to the peer is blocked.
-func (t *Tracker) Faulty() bool { return !t.fault.IsZero() }
-
 // Trial is the path that should carry copies of data now, so that it shows what it does with them; zero if none should. Only
 // paths that may are begun with.
 func (t *Tracker) Trial(now time.Time, may func(wire.PathID) bool) wire.PathID {

@@ -161,7 +161,7 @@ func TestPathsThatAreGoneAreForgotten(t *testing.T) {
 	r.list = r.list[1:]
 	r.observe()
 	r.want(2, Clear)
-	if r.Faulty() || len(r.paths) != 1 || r.Trial(r.now, all) != 0 {
+	if !r.fault.IsZero() || len(r.paths) != 1 || r.Trial(r.now, all) != 0 {
 		t.Error("a path that is gone is remembered")
 	}
 }

@@ -168,11 +168,15 @@ func (l *Ledger) Quarantined(now time.Time, relay, peer wire.NodeID) (until time
 func (l *Ledger) Reported(now time.Time, relay, peer wire.NodeID) (since time.Time, why string, reported bool) {
 	var first, second time.Time
 	n := 0
-	for _, k := range l.sorted() {
-		a := l.accounts[k]
-		if k.relay != relay || k.peer == peer || !now.Before(a.until) {
-			continue
+	var held []pair // all accounts are far more, and every look at a path asks this
+	for k, a := range l.accounts {
+		if k.relay == relay && k.peer != peer && now.Before(a.until) {
+			held = append(held, k)
 		}
+	}
+	slices.SortFunc(held, comparePairs)
+	for _, k := range held {
+		a := l.accounts[k]
 		n++
 		switch {
 		case first.IsZero() || a.from.Before(first):

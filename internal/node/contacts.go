@@ -153,7 +153,7 @@ func (c *Core) meet(now time.Time, m member.Member) *peer {
 		relays:   nominations{lists: bucket{rate: listsASecond, depth: listsAtOnce}},
 		prober:   probe.New(c.cfg.Probe, c.Stamp, c.rng(), c.secret),
 		choices:  c.choicesFor(m.ID),
-		sizes:    blackhole.NewSizes(readToken(c.cfg.Secret)),
+		sizes:    blackhole.NewSizes(readerSource{c.cfg.Secret}.Uint64),
 		budget:   fwd.NewBudget(copyRate, copyBurst),
 		critical: c.criticalBudget(),
 		auditing: fwd.NewBudget(auditRate, auditBurst),

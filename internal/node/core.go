@@ -213,7 +213,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 	return c, nil
 }
 
-// readerSource makes a rand.Source of a stream of bytes, so that labels and nonces are as unguessable as the stream.
+// readerSource makes a rand.Source of a stream of bytes, so that labels, nonces and tokens are as unguessable as the stream.
 type readerSource struct{ io.Reader }
 
 // Uint64 is the next 64 bits. A cryptographic source that fails leaves nothing safe to do.

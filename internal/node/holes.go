@@ -1,8 +1,6 @@
 package node
 
 import (
-	"encoding/binary"
-	"io"
 	"time"
 
 	"overlayd/internal/blackhole"
@@ -10,17 +8,6 @@ import (
 	"overlayd/pathselect"
 	"overlayd/probe"
 )
-
-// readToken makes tokens of size tests from a cryptographic source.
-func readToken(secret io.Reader) func() uint64 {
-	return func() uint64 {
-		var b [8]byte
-		if _, err := io.ReadFull(secret, b[:]); err != nil {
-			panic("random source: " + err.Error()) // as for labels, nothing safe is left to do
-		}
-		return binary.BigEndian.Uint64(b[:])
-	}
-}
 
 // dataSeen is what the measurements of a path tell of the data on it.
 func dataSeen(q *path, m *probe.Measurement, carries bool) (blackhole.Sample, blackhole.SizeSample) {
@@ -31,7 +18,8 @@ func dataSeen(q *path, m *probe.Measurement, carries bool) (blackhole.Sample, bl
 	}
 	return sample, blackhole.SizeSample{
 		Path: q.id, Up: up, Carries: carries, Missing: m.Passage.Missing > 0, LastLoss: m.LastLoss,
-		Heavy: carries && (m.LossRecentLow >= heavyLoss || m.Passage.Missing > 1) || !q.doubted.IsZero(), Answered: m.LastDelivered, Patience: m.RTT + 4*m.Deviation,
+		Heavy:    carries && (m.LossRecentLow >= heavyLoss || m.Passage.Missing > 1) || !q.doubted.IsZero(),
+		Answered: m.LastDelivered, Patience: m.RTT + 4*m.Deviation,
 	}
 }
 
