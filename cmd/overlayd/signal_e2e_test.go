@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"syscall"
@@ -43,6 +44,41 @@ func TestSignalsDoNotKillTheDaemon(t *testing.T) {
 	}
 	if exists(d.socket) {
 		t.Error("the socket is still there: it ended without cleaning up")
+	}
+}
+
+// Both ends say why a daemon has stopped: its own log, and the paths and the log of its peers.
+func TestAStoppedDaemonIsShownWithTheReason(t *testing.T) {
+	t.Parallel()
+	r := newRegion(t)
+	sites := r.network("belmont", "boston")
+	belmont, boston := sites[0], sites[1]
+	for _, c := range []struct {
+		why  string
+		stop func()
+	}{
+		{`why="terminated signal received"`, func() { boston.signal(syscall.SIGTERM) }},
+		{`why="asked to by overlayctl down"`, func() { boston.does("down") }},
+	} {
+		said := strings.Count(belmont.log(), "the peer shut down")
+		c.stop()
+		r.eventually(soon, func() error {
+			p := belmont.paths()["boston"]
+			if p.State != control.StateDead || !strings.Contains(p.Reason, "no path works: direct path dead: the peer shut down") {
+				return fmt.Errorf("boston is %s: %s", p.State, p.Reason)
+			}
+			return nil
+		})
+		b := belmont.log()
+		if !strings.Contains(b, `msg="peer down" peer=boston why="no path works: direct path dead: the peer shut down"`) ||
+			strings.Count(b, "the peer shut down") == said {
+			t.Error("belmont's log does not say that boston shut down")
+		}
+		<-boston.process.Done()
+		r.must(boston.process.Err())
+		r.must(boston.logs("msg=stopped node=boston " + c.why))
+		boston.start()
+		r.meet(belmont, boston)
 	}
 }
 

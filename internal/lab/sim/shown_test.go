@@ -24,15 +24,18 @@ func (h *Host) shown(t *testing.T, of *Host) (v control.PeerPaths) {
 }
 
 func TestAfterARestartAPeerIsShownAsItIs(t *testing.T) {
-	for _, stop := range []func(*Host){(*Host).Stop, (*Host).Kill} {
+	for _, c := range []struct {
+		stop func(*Host)
+		why  string
+	}{{(*Host).Stop, "no path works: direct path dead: the peer shut down"}, {(*Host).Kill, "probes unanswered"}} {
 		n, belmont, _, boston := triangle(3)
 		stream(n, belmont, boston, 20*time.Millisecond)
 		n.Run(10 * time.Second)
-		stop(boston)
+		c.stop(boston)
 		n.Run(5 * time.Second)
 		dead := belmont.shown(t, boston)
 		if since := n.now.Sub(dead.Since); dead.State != control.StateDead || since > 5*time.Second || since < 3*time.Second ||
-			!strings.HasPrefix(dead.Reason, "no path works: ") {
+			!strings.HasPrefix(dead.Reason, "no path works: ") || !strings.Contains(dead.Reason, c.why) {
 			t.Errorf("a peer that is down for 5 s is shown as %s since %v: %s", dead.State, since, dead.Reason)
 		}
 		boston.Start()
