@@ -1,6 +1,7 @@
 package netns
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -95,10 +96,29 @@ func Connect(a *Namespace, deviceA string, b *Namespace, deviceB string, mtu int
 	if err := a.links.LinkAdd(pair); err != nil {
 		return fmt.Errorf("make the veth pair %s, %s: %w", deviceA, deviceB, err)
 	}
-	if err := a.configure(deviceA, mtu, linkLocal); err != nil {
+	if err := a.setUp(deviceA, mtu); err != nil {
 		return err
 	}
-	return b.configure(deviceB, mtu, linkLocal)
+	if err := b.setUp(deviceB, mtu); err != nil {
+		return err
+	}
+	return errors.Join(a.addLinkLocal(deviceA), b.addLinkLocal(deviceB))
+}
+
+// addLinkLocal gives a device the link-local address of its hardware address (RFC 4291, appendix A). The kernel would do so
+// itself, but only some time after the device is up.
+func (n *Namespace) addLinkLocal(device string) error {
+	h, err := n.HardwareAddress(device)
+	if err != nil {
+		return err
+	}
+	if len(h) != 6 {
+		return fmt.Errorf("%s has the hardware address %q, which is not of Ethernet", device, h)
+	}
+	local := netip.AddrFrom16([16]byte{
+		0xfe, 0x80, 8: h[0] ^ 2, 9: h[1], 10: h[2], 11: 0xff, 12: 0xfe, 13: h[3], 14: h[4], 15: h[5],
+	})
+	return n.AddAddress(device, netip.PrefixFrom(local, 64))
 }
 
 // AddBridge makes a bridge and sets it up: a switch without an address, whose ports are devices of the same namespace.
@@ -166,19 +186,8 @@ func (n *Namespace) HardwareAddress(device string) (net.HardwareAddr, error) {
 	return link.Attrs().HardwareAddr, nil
 }
 
-// IPv6 settings of a device. With neither does it solicit routers.
-var (
-	// silent devices have no link-local address and send nothing of their own accord.
-	silent = map[string]string{"addr_gen_mode": "1", "accept_ra": "0"}
-	// linkLocal devices have a link-local address at once, without duplicate address detection.
-	linkLocal = map[string]string{"addr_gen_mode": "0", "accept_ra": "0", "accept_dad": "0", "router_solicitations": "0"}
-)
-
 // setUp sizes a device, keeps IPv6's own chatter off it and sets it up.
-func (n *Namespace) setUp(device string, mtu int) error { return n.configure(device, mtu, silent) }
-
-// configure sizes a device, gives it settings of IPv6 and sets it up.
-func (n *Namespace) configure(device string, mtu int, settings map[string]string) error {
+func (n *Namespace) setUp(device string, mtu int) error {
 	link, err := n.links.LinkByName(device)
 	if err != nil {
 		return fmt.Errorf("find device %s: %w", device, err)
@@ -186,7 +195,7 @@ func (n *Namespace) configure(device string, mtu int, settings map[string]string
 	if err := n.links.LinkSetMTU(link, mtu); err != nil {
 		return fmt.Errorf("set the MTU of %s: %w", device, err)
 	}
-	for key, value := range settings {
+	for key, value := range map[string]string{"addr_gen_mode": "1", "accept_ra": "0"} {
 		if err := n.Sysctl("ipv6/conf/"+device+"/"+key, value); err != nil {
 			return err
 		}
