@@ -97,6 +97,8 @@ const (
 
 	turnSlack = 6 // an idle peer's turn may be late by this part of the interval, which then still is below 30 s
 
+	urgentFor = time.Second // how long ProbeNow may hurry the judgment of a path
+
 	burstProbes   = 4  // of ProbeNow
 	quickProbes   = 16 // while suspect, before falling back to the path's own rate
 	reviveProbes  = 3  // answers in a row that make a dead path up

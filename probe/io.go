@@ -106,8 +106,10 @@ type (
 	SetActive struct{ Active bool }
 	// ProbeNow sends a few quick probes: for a new candidate, to punch a hole, or since something happened.
 	ProbeNow struct {
-		ID   wire.PathID
-		Once bool // one probe: where nothing flows there is no hurry
+		ID     wire.PathID
+		Once   bool // one probe: where nothing flows there is no hurry
+		Urgent bool // for a second the path is judged as at rate Standby: something in use depends on it
+		Check  bool // ask the peer to make sure of its own paths as well
 	}
 	// PingReceived is a probe of the peer.
 	PingReceived struct {

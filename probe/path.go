@@ -50,7 +50,9 @@ type path struct {
 
 	next     instant // when the next probe is due
 	lastSent instant
+	urgent   instant       // until then it is judged as at rate Standby at least
 	burst    int           // quick probes still to send after the next one
+	checks   int           // probes still to send that ask the peer to check its own paths
 	quick    int           // quick probes sent while suspect
 	backoff  time.Duration // between probes while dead or never answered
 	streak   int           // answers in a row while dead
@@ -181,13 +183,21 @@ func (p *path) void() {
 	p.open = p.seq + 1
 }
 
+// hurry is the rate as which the path is judged.
+func (p *path) hurry(now instant) Rate {
+	if now < p.urgent {
+		return max(p.rate, Standby)
+	}
+	return p.rate
+}
+
 // patience is how long an answer may take.
 func (p *path) patience(cfg *Config, now instant) time.Duration {
 	t := &p.timing
 	if t.wait.n == 0 {
 		return unknownWait
 	}
-	return t.wait.mean + max(4*t.wait.dev, cfg.floor(p.rate)) + t.slackNow(now)
+	return t.wait.mean + max(4*t.wait.dev, cfg.floor(p.hurry(now))) + t.slackNow(now)
 }
 
 func (t *timing) slackNow(now instant) time.Duration {

@@ -146,7 +146,7 @@ func (p *Prober) addPath(in AddPath) error {
 	p.paths = slices.Insert(p.paths, i, &path{
 		id: in.ID, counts: in.Counts, rate: in.Rate, since: p.now, why: "never answered", open: 1,
 		delivered: never, proved: never, suspected: never, next: p.now, lastSent: never, heard: never,
-		lastLoss: never,
+		lastLoss: never, urgent: never,
 	})
 	return nil
 }
@@ -197,6 +197,12 @@ func (p *Prober) probeNow(in ProbeNow) error {
 	case in.Once:
 		p.hasten(a, a.lastSent.add(p.cfg.Quick))
 	default:
+		if in.Urgent {
+			a.urgent = p.now.add(urgentFor)
+		}
+		if in.Check {
+			a.checks = burstProbes
+		}
 		p.startBurst(a)
 	}
 	return nil

@@ -233,7 +233,7 @@ func (p *Prober) judge(a *path) {
 		p.change(a, Suspect, fmt.Sprintf("no answer after %d ms, %d ms expected",
 			p.now.sub(e.at).Milliseconds(), a.timing.wait.mean.Milliseconds()))
 		a.quick, a.burst = 0, 0
-		p.hasten(a, a.lastSent.add(p.cfg.quick(a.rate)/2))
+		p.hasten(a, a.lastSent.add(p.cfg.quick(a.hurry(p.now))/2))
 		p.boost(a)
 	case Suspect:
 		p.convict(a, true)
@@ -316,8 +316,10 @@ func (p *Prober) boost(suspect *path) {
 func (p *Prober) ping(a *path) {
 	e := a.push(p.now, p.nonces.Uint64())
 	p.out = append(p.out, SendPing{Path: a.id, Ping: wire.Ping{
-		Path: a.id, Seq: e.seq, Nonce: e.nonce, Sent: wire.Stamp(p.now), Active: p.active, Reports: p.reports(),
+		Path: a.id, Seq: e.seq, Nonce: e.nonce, Sent: wire.Stamp(p.now), Active: p.active, Check: a.checks > 0,
+		Reports: p.reports(),
 	}})
+	a.checks = max(a.checks-1, 0)
 	if a.state == Suspect {
 		p.boost(a)
 	}
@@ -343,9 +345,9 @@ func (p *Prober) gap(a *path) time.Duration {
 	case Suspect:
 		if a.quick < quickProbes {
 			a.quick++
-			return p.cfg.quick(a.rate)
+			return p.cfg.quick(a.hurry(p.now))
 		}
-		gap = min(gap, 4*p.cfg.quick(a.rate))
+		gap = min(gap, 4*p.cfg.quick(a.hurry(p.now)))
 	case Candidate:
 		gap = max(gap, candidateGap)
 		if a.seq > eagerAttempts {

@@ -281,6 +281,33 @@ func TestProbeNowIsAShortBurst(t *testing.T) {
 	}
 }
 
+// A path that nothing flows on is judged slowly, unless something in use depends on it.
+func TestUrgentProbesAreJudgedAsThoseOfAStandby(t *testing.T) {
+	for _, urgent := range []bool{false, true} {
+		r := newRig(t)
+		r.up(5*time.Minute, Idle)
+		before, mark := r.now, len(r.out)
+		r.step(ProbeNow{ID: 1, Urgent: urgent, Check: urgent})
+		r.run(r.now+150*ms, nil)
+		if got := r.measure(1).State; (got == Suspect) != urgent {
+			t.Errorf("urgent %v: %v after the probes %s", urgent, r.now-before, got)
+		}
+		asking := 0
+		for _, out := range r.out[mark:] {
+			if ping, ok := out.(SendPing); ok && ping.Ping.Check {
+				asking++
+			}
+		}
+		if want := map[bool]int{true: burstProbes}[urgent]; asking != want {
+			t.Errorf("urgent %v: %d probes ask the peer to check its paths, want %d", urgent, asking, want)
+		}
+		r.run(r.now+3*time.Second, r.answer)
+		if got := r.measure(1).State; got != Up {
+			t.Errorf("urgent %v: %s after answers", urgent, got)
+		}
+	}
+}
+
 func TestBadInputsAreRefused(t *testing.T) {
 	r := newRig(t)
 	r.add(1, Idle)

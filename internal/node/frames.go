@@ -301,6 +301,9 @@ func (c *Core) ping(now time.Time, p *peer, on *path, in Datagram, body []byte) 
 	c.theirActivity(now, p, m.Active)
 	c.theirKnowledge(now, p, m.Known)
 	c.step(p.prober.Step(now, probe.PingReceived{On: on.id, Ping: m, At: in.At, Observed: observed}))
+	if m.Check && on.direct() {
+		c.checkBack(now, p)
+	}
 	p.measuredAnew(now)
 }
 

@@ -139,9 +139,9 @@ func (c *Core) pathChanged(now time.Time, p *peer, out probe.Changed) {
 	}
 	if out.To == probe.Dead && p.use.level == active {
 		p.relays.due = now // look for more ways at once
-		if first := c.peers[q.firstHop]; first != nil {
-			c.probeDirect(now, first) // it may be the first hop that is broken
-		}
+	}
+	if (out.To == probe.Suspect || out.To == probe.Dead) && !q.direct() {
+		c.checkHop(now, p, q)
 	}
 }
 

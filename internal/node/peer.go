@@ -41,22 +41,23 @@ const (
 
 // peer is everything about one other member.
 type peer struct {
-	id     wire.NodeID
-	member member.Member
-	heard  time.Time       // when a fresh frame last came from it
-	picked bool            // by this node, as one of its contacts
-	claims wire.NodeID     // the neighbour that says that this peer opened a circuit, until a frame of its own proves it; or zero
-	near   bool            // one of the nearest
-	pinned bool            // a user pinned the path to it
-	sought bool            // it was visited since it may be near
-	load   uint8           // as a relay, as it says: 255 is at its ceiling
-	toldAt time.Time       // when it last said so
-	fullAt time.Time       // when it last said that it was full
-	hop    probe.Rate      // the least for its direct paths: it relays what this node sends
-	beside probe.Rate      // the least for its selected path: it stands beside a member that data flows to, or beside us
-	frames bucket          // that it may send
-	trial  trial           // what may be sent to addresses of it that never answered
-	runs   duplicates.Runs // in which it was heard
+	id       wire.NodeID
+	member   member.Member
+	heard    time.Time       // when a fresh frame last came from it
+	picked   bool            // by this node, as one of its contacts
+	claims   wire.NodeID     // the neighbour that says that this peer opened a circuit, until a frame of its own proves it; or zero
+	near     bool            // one of the nearest
+	pinned   bool            // a user pinned the path to it
+	sought   bool            // it was visited since it may be near
+	load     uint8           // as a relay, as it says: 255 is at its ceiling
+	toldAt   time.Time       // when it last said so
+	fullAt   time.Time       // when it last said that it was full
+	hop      probe.Rate      // the least for its direct paths: it relays what this node sends
+	hopCheck time.Time       // when its direct paths were last probed for the sake of circuits
+	beside   probe.Rate      // the least for its selected path: it stands beside a member that data flows to, or beside us
+	frames   bucket          // that it may send
+	trial    trial           // what may be sent to addresses of it that never answered
+	runs     duplicates.Runs // in which it was heard
 
 	prober   *probe.Prober
 	choices  choices

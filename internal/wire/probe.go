@@ -43,6 +43,7 @@ type Ping struct {
 	Nonce   uint64 // unpredictable, to be echoed: who answers has received the probe (RFC 9000, section 8.2)
 	Sent    Stamp  // sender's clock
 	Active  bool   // data flows, or is about to: the receiver probes at the fast rate too
+	Check   bool   // a circuit through the receiver is in doubt: it makes sure of its own paths to the sender
 	Load    uint8  // how loaded the sender is as a relay: 255 is at its ceiling
 	Known   uint32 // hash of all that the sender knows of the members
 	Reports []Report
@@ -70,18 +71,39 @@ func (p *Ping) Append(b []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, p.Seq)
 	b = binary.BigEndian.AppendUint64(b, p.Nonce)
 	b = binary.BigEndian.AppendUint64(b, uint64(p.Sent))
-	b = append(appendBool(b, p.Active), p.Load)
+	b = append(b, p.flags(), p.Load)
 	b = binary.BigEndian.AppendUint32(b, p.Known)
 	return appendReports(b, p.Reports)
+}
+
+// The flags of a Ping.
+const (
+	pingActive = 1
+	pingCheck  = 2
+)
+
+func (p *Ping) flags() (flags byte) {
+	if p.Active {
+		flags |= pingActive
+	}
+	if p.Check {
+		flags |= pingCheck
+	}
+	return flags
 }
 
 // ParsePing reads the body of a KindPing frame.
 func ParsePing(b []byte) (Ping, error) {
 	r := reader{b: b}
 	p := Ping{
-		Path: PathID(r.uint16()), Seq: r.uint32(), Nonce: r.uint64(), Sent: Stamp(r.uint64()), Active: r.bool(),
-		Load: r.uint8(), Known: r.uint32(), Reports: r.reports(),
+		Path: PathID(r.uint16()), Seq: r.uint32(), Nonce: r.uint64(), Sent: Stamp(r.uint64()),
 	}
+	flags := r.uint8()
+	if flags&^(pingActive|pingCheck) != 0 {
+		r.failed = true
+	}
+	p.Active, p.Check = flags&pingActive != 0, flags&pingCheck != 0
+	p.Load, p.Known, p.Reports = r.uint8(), r.uint32(), r.reports()
 	return p, r.done()
 }
 

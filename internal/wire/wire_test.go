@@ -37,7 +37,7 @@ func parser[T any](parse func([]byte) (T, error)) func([]byte) (any, error) {
 }
 
 func bodies() []body {
-	ping := Ping{Path: 3, Seq: 4, Nonce: 11, Sent: 5, Active: true, Load: 200, Reports: reports}
+	ping := Ping{Path: 3, Seq: 4, Nonce: 11, Sent: 5, Active: true, Check: true, Load: 200, Reports: reports}
 	pong := Pong{Path: 3, Seq: 4, Nonce: 12, Sent: 5, Received: 6, Replied: 7, Active: true, Load: 255, Observed: v6, Reports: reports}
 	open := CircuitOpen{ID: 1, Opener: NodeID{1}, Route: []NodeID{{2}, {3}}, Hop: 1, Label: MaxLabel}
 	opened := CircuitOpened{ID: 1, Label: 2}
