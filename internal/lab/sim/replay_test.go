@@ -108,7 +108,7 @@ func TestReplaysAfterARestartChangeNothing(t *testing.T) {
 	// Replays change the order of events, so that one seed does not give the same run with them: those of as many restarted
 	// nodes are compared.
 	var slowest [3]time.Duration
-	for seed := range uint64(seeds / 2) {
+	for seed := range uint64(seeds) {
 		outage, _ := run(seed, func(*Net) {})
 		slowest[seed%3] = max(slowest[seed%3], outage)
 	}
