@@ -179,9 +179,13 @@ func (c chaosRun) cutDown(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(out, "# breaks %s\n", strings.Join(wanted, ", "))
+	faults := []string{"revoked", "hostile", "hostile1", "hostile2", "hostile3"}
 	for i := range c.options().Faults {
+		faults = append(faults, fmt.Sprintf("f%d", i+1))
+	}
+	for _, fault := range faults {
 		all := c.without
-		c.without = append(slices.Clone(all), fmt.Sprintf("f%d", i+1))
+		c.without = append(slices.Clone(all), fault)
 		now, err := c.breaks(ctx)
 		if err != nil {
 			return err

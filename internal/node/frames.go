@@ -341,12 +341,14 @@ func (c *Core) sendOn(p *peer, on *path, kind wire.Kind, body []byte) {
 	if on == nil || !c.mayTry(c.now, p, on) {
 		return
 	}
-	raw, err := c.box.Seal(nil, p.id, kind, body)
-	if err != nil {
-		c.refused.count(err)
+	m := Message{kind, body}
+	if c.cfg.Speech == nil {
+		c.utter(p, on, m)
 		return
 	}
-	c.emit(Send{Hop: on.fwd.Hop, Frame: raw, Kind: kind})
+	for _, m := range c.cfg.Speech(p.id, m) {
+		c.utter(p, on, m)
+	}
 }
 
 // say sends a message to the peer on whatever path speaks.

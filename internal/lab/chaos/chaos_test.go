@@ -33,7 +33,7 @@ func TestASeedIsAlwaysTheSameScenario(t *testing.T) {
 
 func TestEveryKindOfFaultIsDrawn(t *testing.T) {
 	seen := make(map[string]bool)
-	for seed := range uint64(50) {
+	for seed := range uint64(80) {
 		s, err := Scenario(seed, Simulated())
 		if err != nil {
 			t.Fatal(err)
@@ -56,7 +56,8 @@ func TestEveryKindOfFaultIsDrawn(t *testing.T) {
 			case scenario.Disk:
 				seen["disk"] = true
 			case scenario.Clock:
-				seen["clock"] = true
+				seen["clock"] = seen["clock"] || !a.Running
+				seen["clock as it runs"] = seen["clock as it runs"] || a.Running
 			case scenario.Hostile:
 				seen[string(a.Does)] = true
 			case scenario.Revoke:
@@ -64,7 +65,7 @@ func TestEveryKindOfFaultIsDrawn(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 15 {
+	if len(seen) != 19 {
 		t.Errorf("seen are %v", seen)
 	}
 }

@@ -27,6 +27,7 @@ var faults = []fault{
 	{2, true, (*plan).clone},
 	{2, true, (*plan).disk},
 	{2, false, (*plan).clock},
+	{2, false, (*plan).clockRuns},
 }
 
 // drawFaults draws what happens: first who is revoked and who is hostile, since nothing else is done to them and who
@@ -35,7 +36,7 @@ func (p *plan) drawFaults() {
 	if p.chance(.6) {
 		p.revoke()
 	}
-	if !p.Real && p.chance(.6) {
+	if !p.Real && p.chance(.75) {
 		p.hostile()
 	}
 	total := 0
@@ -65,17 +66,6 @@ func (p *plan) revoke() {
 	p.nodes[i].revoked, p.nodes[i].untouched = true, true
 	p.nodes[0].untouched = true
 	p.add(p.between(calm, calm+p.For), "revoked", "revoke: %s, by: %s", name(i), name(0))
-}
-
-func (p *plan) hostile() {
-	i := p.any(false)
-	if i == 0 {
-		return
-	}
-	n := &p.nodes[i]
-	n.hostile, n.untouched = true, true
-	does := []string{"drops-data", "delays-data", "deflects", "replays", "forges"}[p.random.IntN(5)]
-	p.add(p.between(calm, calm+p.For), "hostile", "hostile: %s, does: %s", name(i), does)
 }
 
 func (p *plan) kill(id string, at, over time.Duration) {
@@ -224,12 +214,28 @@ func (p *plan) disk(id string, at, over time.Duration) {
 	p.add(max(over, (at+over)/2+time.Second), id+"-well", "disk: %s, is: well", name(i))
 }
 
-func (p *plan) clock(id string, at, over time.Duration) {
-	i := p.any(false)
+// shift is by how much a clock is wrong.
+func (p *plan) shift() time.Duration {
 	by := []time.Duration{time.Hour, 26 * time.Hour, 9 * 24 * time.Hour, 35 * 24 * time.Hour, 100 * 24 * time.Hour}[p.random.IntN(5)]
 	if p.chance(.5) {
-		by = -by
+		return -by
 	}
+	return by
+}
+
+func (p *plan) clock(id string, at, over time.Duration) {
+	i, by := p.any(false), p.shift()
 	p.add(at, id+"-clock", "clock: %s, by: %v", name(i), by)
 	p.add(over, id+"-right", "clock: %s, by: %v", name(i), -by)
+}
+
+// clockRuns sets the clock of a node that runs, and at times to the other side before it is put right.
+func (p *plan) clockRuns(id string, at, over time.Duration) {
+	i, by := p.any(false), p.shift()
+	p.add(at, id+"-step", "clock: %s, by: %v, running: true", name(i), by)
+	if p.chance(.5) {
+		p.add((at+over)/2, id+"-swing", "clock: %s, by: %v, running: true", name(i), -2*by)
+		by = -by
+	}
+	p.add(over, id+"-right", "clock: %s, by: %v, running: true", name(i), -by)
 }

@@ -22,6 +22,7 @@ type plan struct {
 	events []event
 	flows  []flow
 	end    time.Duration // of the last fault
+	floods int           // members that name the same addresses of others
 }
 
 // node is a member.
@@ -143,6 +144,10 @@ func (p *plan) settle() {
 // drawFlows lets some nodes talk, those at the ends of broken links among them, and revoked ones to others.
 func (p *plan) drawFlows() {
 	taken := make(map[[2]int]bool)
+	for _, f := range p.flows {
+		taken[[2]int{f.a, f.b}] = true
+	}
+	already := len(p.flows)
 	add := func(a, b, size int) {
 		if a > b {
 			a, b = b, a
@@ -155,7 +160,7 @@ func (p *plan) drawFlows() {
 	sizes := []int{128, 128, 1200}
 	size := func() int { return sizes[p.random.IntN(len(sizes))] }
 	for _, d := range p.broken() {
-		if len(p.flows) < maxBroken {
+		if len(p.flows) < already+maxBroken {
 			add(d[0], d[1], size())
 		}
 	}

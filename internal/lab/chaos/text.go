@@ -11,7 +11,7 @@ func (p *plan) text() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("name: chaos-%d", p.seed)
-	line("description: Ten kinds of faults at once, drawn from the seed %d, and what must hold after the last of them.", p.seed)
+	line("description: All kinds of faults at once, drawn from the seed %d, and what must hold after the last of them.", p.seed)
 	line("seed: %d", p.seed)
 	line("duration: %v", p.end+max(p.Tail, settled)+time.Second)
 	line("sites:")
@@ -87,9 +87,9 @@ func (p *plan) expectRest(line func(string, ...any)) {
 		}
 	}
 	all := strings.Join(honest, ", ")
-	frames, data := maxStrangers, 0
+	frames, data := maxStrangers*max(1, p.floods), 0
 	if p.Real {
-		frames, data = maxStrangers+maxData, maxData
+		frames, data = frames+maxData, maxData
 	}
 	line("  strangers: {unanswered: [%s], at_most: %d}", all, frames)
 	line("  data-to-strangers: {unanswered: [%s], data: true, at_most: %d}", all, data)

@@ -75,7 +75,8 @@ func (q *quarantine) guilty(from, to time.Duration) map[string]string {
 	return all
 }
 
-// blamed judges how many of some relays are in quarantine somewhere.
+// blamed judges how many of some relays are in quarantine at some nodes, on the way to one another: whoever says that what
+// it is sent gets lost is believed of the ways to itself, and they are its own.
 func (j judgement) blamed(c scenario.Blamed) Outcome {
 	o := upTo("relays in quarantine", Count, c.AtMost)
 	j.History.mu.Lock()
@@ -83,7 +84,7 @@ func (j judgement) blamed(c scenario.Blamed) Outcome {
 	relays, among := j.Scenario.Nodes(c.Relays), j.Scenario.Nodes(c.Among)
 	found := make(map[string]string)
 	for pair, p := range j.History.pairs {
-		if !slices.Contains(among, pair.From) {
+		if !slices.Contains(among, pair.From) || !slices.Contains(among, pair.To) {
 			continue
 		}
 		for relay, why := range p.guilty(j.from, j.to) {

@@ -19,15 +19,17 @@ type (
 		Who Group
 		Is  DiskState
 	}
-	// Clock restarts nodes with their clocks set by so much.
+	// Clock sets the clocks of nodes by so much: it restarts them, or lets them run on.
 	Clock struct {
-		Who Group
-		By  time.Duration
+		Who     Group
+		By      time.Duration
+		Running bool
 	}
 	// Hostile makes a member hostile until the end.
 	Hostile struct {
-		Node string
-		Does Mischief
+		Node  string
+		Does  Mischief
+		About Group // of Slanders: the relays that it slanders; who slanders the same ones vouches for it
 	}
 )
 
@@ -57,6 +59,10 @@ const (
 	Deflects   Mischief = "deflects"    // it publishes addresses of others as its own
 	Replays    Mischief = "replays"     // it sends what it hears again, to anybody
 	Forges     Mischief = "forges"      // it sends what it hears again with bytes changed, ten times
+
+	OpensCircuits   Mischief = "opens-circuits"   // many, in its own name and in that of others, along routes that cannot be
+	Slanders        Mischief = "slanders"         // it tells that data is lost by some relays, and that it is near to all
+	FloodsAddresses Mischief = "floods-addresses" // it tells of ever new addresses where it is not, some of them of others
 )
 
 // The checks of what chaos must not do.
@@ -73,7 +79,7 @@ type (
 		Data   bool
 		AtMost Limit
 	}
-	// Blamed bounds how many of some relays are in quarantine at some node in the window.
+	// Blamed bounds how many of some relays are in quarantine at some nodes, on the way to one another, in the window.
 	Blamed struct {
 		Relays Group
 		Among  Group
@@ -106,10 +112,13 @@ func faultEvents() map[string]form {
 			"disk": intoGroup(&disk.Who), "is": into(&disk.Is, parseWord(DiskWell, DiskFull, DiskReadOnly)),
 		}, []string{"is"}, func() any { return disk }},
 		"clock": {fields{
-			"clock": intoGroup(&clock.Who), "by": into(&clock.By, parseShift),
+			"clock": intoGroup(&clock.Who), "by": into(&clock.By, parseShift), "running": into(&clock.Running, parseBool),
 		}, []string{"by"}, func() any { return clock }},
 		"hostile": {fields{
-			"hostile": into(&hostile.Node, parseName), "does": into(&hostile.Does, parseWord(DropsData, DelaysData, Deflects, Replays, Forges)),
+			"hostile": into(&hostile.Node, parseName), "about": intoGroup(&hostile.About),
+			"does": into(&hostile.Does, parseWord(
+				DropsData, DelaysData, Deflects, Replays, Forges, OpensCircuits, Slanders, FloodsAddresses,
+			)),
 		}, []string{"does"}, func() any { return hostile }},
 	}
 }
@@ -191,6 +200,12 @@ func (v *validator) checkFault(e Event) bool {
 		v.group(e.Line, a.Who)
 	case Hostile:
 		v.site(e.Line, a.Node)
+		for _, name := range v.s.Nodes(a.About) {
+			v.site(e.Line, name)
+		}
+		if (a.Does == Slanders) != (len(a.About) > 0) {
+			v.fail(e.Line, "%s and about go together, as in does: slanders, about: [b, c]", Slanders)
+		}
 	default:
 		return false
 	}

@@ -55,10 +55,16 @@ func (t *trial) clone(a scenario.Clone) error {
 	return nil
 }
 
-// setClocks restarts nodes with their clocks set.
+// setClocks sets the clocks of nodes: it restarts them, or lets them run on.
 func (t *trial) setClocks(event string, a scenario.Clock) error {
 	for _, name := range t.scenario.Nodes(a.Who) {
 		n := t.byName[name]
+		if a.Running && n.running() {
+			t.note("clock", fmt.Sprintf("of %s is set by %v as it runs", name, a.By))
+			n.host.SetClock(a.By)
+			n.host.EndSessions() // those would end within minutes, and the handshakes of the next bear its new time
+			continue
+		}
 		t.note("clock", fmt.Sprintf("of %s is set by %v, and it restarts", name, a.By))
 		if !n.running() {
 			n.host.SetClock(a.By)
@@ -93,7 +99,11 @@ func (t *trial) resend(n *node, random *rand.Rand, send func(to *sim.Host)) {
 func (t *trial) turnHostile(a scenario.Hostile) error {
 	n := t.byName[a.Node]
 	random := rand.New(rand.NewPCG(t.seed, uint64(n.site)))
-	t.note("hostile", fmt.Sprintf("%s %s", a.Node, a.Does))
+	about := ""
+	if len(a.About) > 0 {
+		about = fmt.Sprintf(" %v", t.scenario.Nodes(a.About))
+	}
+	t.note("hostile", fmt.Sprintf("%s %s%s", a.Node, a.Does, about))
 	switch a.Does {
 	case scenario.DropsData:
 		n.host.Hostile = func() (bool, time.Duration) { return true, 0 }
@@ -116,6 +126,8 @@ func (t *trial) turnHostile(a scenario.Hostile) error {
 		n.host.Kill()
 		n.host.Publish(nowhere, netip.AddrPortFrom(victim.spec.Addresses()[0], nowhere.Port()))
 		return n.start()
+	default:
+		return t.turnSpeaker(n, a, random)
 	}
 	return nil
 }
