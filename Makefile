@@ -47,7 +47,7 @@ fuzz: ## every fuzz target for FUZZTIME=10s
 
 .PHONY: sim
 sim: ## the simulated networks, of up to 1,000 nodes, and pairs, and what they show
-	OVERLAYD_SIM_NODES=1000 OVERLAYD_SIM_HOURS=24 GOGC=400 $(GO) test -count=1 -v -timeout 20m ./internal/lab/sim ./internal/lab/pair
+	OVERLAYD_SIM_NODES=1000 OVERLAYD_SIM_HOURS=24 GOGC=400 GOMEMLIMIT=12GiB $(GO) test -count=1 -v -timeout 20m ./internal/lab/sim ./internal/lab/pair
 
 .PHONY: simulate
 simulate: build ## the scenarios in simulation, from many seeds; needs no root

@@ -95,7 +95,7 @@ func TestDelayedDataIsFound(t *testing.T) {
 	for _, delay := range []time.Duration{50 * ms, 200 * ms, 600 * ms} {
 		for _, even := range []bool{true, false} {
 			var took distribution
-			for seed := range seeds(100) {
+			for seed := range uint64(100) { // of a fifth of them the 95th percentile would be the slowest
 				s, p := only(seed, 40*ms, 50*time.Second, even)
 				p.Out.Jitter, p.In.Jitter = .1, .1
 				p.Out.Loss, p.In.Loss = .01, .01
