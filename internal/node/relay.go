@@ -5,6 +5,7 @@ import (
 
 	"overlayd/internal/circuit"
 	"overlayd/internal/wire"
+	"overlayd/probe"
 	"overlayd/tunnel/fwd"
 )
 
@@ -137,10 +138,11 @@ func (c *Core) circuitClosed(now time.Time, id wire.NodeID, circuitID wire.Circu
 }
 
 // hopTo is the way to a neighbour, with a label in front. The hop of a neighbour that is not reachable now is the best
-// known one: probes find out.
+// known one: probes find out. An address that never answered is none, whoever says that the neighbour is there: data would
+// go to a stranger.
 func (c *Core) hopTo(now time.Time, neighbor wire.NodeID, label wire.Label) fwd.Hop {
 	if p := c.peers[neighbor]; p != nil {
-		if q, _ := p.link(); q != nil {
+		if q, state := p.link(); q != nil && state != probe.Candidate {
 			hop := q.fwd.Hop
 			hop.Label = label
 			return hop

@@ -176,3 +176,30 @@ func TestFewHellosGoAstray(t *testing.T) {
 		t.Errorf("%d bytes in answer to %d", bytes, heard)
 	}
 }
+
+// The data of circuits goes to where their first relay has answered. While it has not, it goes nowhere.
+func TestAnAddressThatNeverAnsweredIsNoHopOfACircuit(t *testing.T) {
+	f := newFixtureAt(t, victimAt(1))
+	f.step(Wake{Peer: f.other.ID()})
+	f.run(2 * time.Second)
+	if len(f.core.peers[f.other.ID()].paths) == 0 {
+		t.Fatal("the address is not tried")
+	}
+	if hop := f.core.hopTo(f.now, f.other.ID(), 7); hop.Addr.IsValid() {
+		t.Errorf("data behind a label goes to %v", hop.Addr)
+	}
+	f.meet()
+	f.step(Wake{Peer: f.other.ID()})
+	for range 50 {
+		f.now = f.now.Add(50 * time.Millisecond)
+		f.step(Tick{})
+		for _, out := range f.drain() {
+			if s, ok := out.(Send); ok {
+				f.answer(s)
+			}
+		}
+	}
+	if hop := f.core.hopTo(f.now, f.other.ID(), 7); hop.Addr != victimAt(1) {
+		t.Errorf("it goes to %v once that has answered", hop.Addr)
+	}
+}

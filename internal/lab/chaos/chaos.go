@@ -59,8 +59,9 @@ const (
 	// What may go in ten seconds to an address that has never answered, for the sake of one member (docs/security.md): 80
 	// control frames at once and 10 a second, and of WireGuard 16 KiB at once and 1.5 KiB a second, in the packets of the
 	// smallest flow. The simulation sends no data before a path is chosen.
-	maxStrangers = 80 + 10*10
-	maxData      = (16<<10 + 10*1536) / (128 + headers4 + sealing)
+	strangersAtOnce = 80
+	maxStrangers    = strangersAtOnce + 10*10
+	maxData         = (16<<10 + 10*1536) / (128 + headers4 + sealing)
 )
 
 // Scenario is the scenario of a seed.

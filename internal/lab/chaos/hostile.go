@@ -2,6 +2,8 @@ package chaos
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,6 +15,11 @@ func (p *plan) hostile() {
 		p.turns("hostile", alone[kind])
 	case 5, 6:
 		p.some(2, "opens-circuits")
+		for i := range 2 { // somebody needs another circuit among all those
+			if a, b := p.honest(nil), p.honest(nil); a != b {
+				p.sever(fmt.Sprintf("late%d", i+1), calm+p.For, a, b)
+			}
+		}
 	case 7, 8:
 		p.floods = p.some(2, "floods-addresses")
 	case 9, 10:
@@ -41,39 +48,49 @@ func (p *plan) some(most int, does string) (n int) {
 	return n
 }
 
-// slander makes up to three members tell the same of an honest relay. They are sent data by it, since links to some are
-// cut, and it is needed by two honest nodes. Some of them drop what they relay besides.
+// slander makes up to three members tell the same of three honest relays. They are sent data by those, since links to some
+// are cut, and two honest nodes need them. Some of them drop what they relay besides.
 func (p *plan) slander() {
-	relay := p.any(true)
-	at := calm + time.Second
-	sever := func(id string, a, b int) {
-		p.change(at, id+"-cut", setCut([][2]int{{a, b}, {b, a}}, true), "cut: %s -- %s", name(a), name(b))
-		p.flows = append(p.flows, flow{min(a, b), max(a, b), 128})
+	relays := []int{p.any(true)}
+	for range 2 {
+		if i := p.honest(relays); !p.nodes[i].nat && !p.nodes[i].revoked {
+			relays = append(relays, i)
+		}
+	}
+	about := make([]string, len(relays))
+	for i, r := range relays {
+		about[i] = name(r)
 	}
 	for i := range 1 + p.random.IntN(3) {
 		id := fmt.Sprintf("hostile%d", i+1)
 		liar := p.any(false)
-		if liar == 0 || liar == relay {
+		if liar == 0 || slices.Contains(relays, liar) {
 			continue
 		}
 		p.nodes[liar].hostile, p.nodes[liar].untouched = true, true
-		p.add(p.between(calm, calm+p.For/2), id, "hostile: %s, does: slanders, about: %s", name(liar), name(relay))
+		p.add(p.between(calm, calm+p.For), id, "hostile: %s, does: slanders, about: [%s]", name(liar), strings.Join(about, ", "))
 		if p.chance(.4) {
 			p.add(calm+p.For, id+"-drops", "hostile: %s, does: drops-data", name(liar))
 		}
-		if other := p.honest(relay); !p.nodes[other].revoked {
-			sever(id, liar, other)
+		if other := p.honest(relays); !p.nodes[other].revoked {
+			p.sever(id, calm+time.Second, liar, other)
 		}
 	}
-	if a, b := p.honest(relay), p.honest(relay); a != b {
-		sever("hostile", a, b)
+	if a, b := p.honest(relays), p.honest(relays); a != b {
+		p.sever("hostile", calm+time.Second, a, b)
 	}
 }
 
+// sever cuts the link of two nodes for good, and lets them talk.
+func (p *plan) sever(id string, at time.Duration, a, b int) {
+	p.change(at, id+"-cut", setCut([][2]int{{a, b}, {b, a}}, true), "cut: %s -- %s", name(a), name(b))
+	p.flows = append(p.flows, flow{a: min(a, b), b: max(a, b), size: 128, fast: true})
+}
+
 // honest is a node that is not hostile, nor one of those given.
-func (p *plan) honest(but int) int {
+func (p *plan) honest(but []int) int {
 	for {
-		if i := p.random.IntN(len(p.nodes)); i != but && !p.nodes[i].hostile {
+		if i := p.random.IntN(len(p.nodes)); !slices.Contains(but, i) && !p.nodes[i].hostile {
 			return i
 		}
 	}

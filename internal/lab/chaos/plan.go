@@ -54,6 +54,7 @@ type event struct {
 type flow struct {
 	a, b int
 	size int
+	fast bool
 }
 
 func name(i int) string { return fmt.Sprintf("node-%d", i+1) }
@@ -154,7 +155,7 @@ func (p *plan) drawFlows() {
 		}
 		if a != b && !taken[[2]int{a, b}] {
 			taken[[2]int{a, b}] = true
-			p.flows = append(p.flows, flow{a, b, size})
+			p.flows = append(p.flows, flow{a: a, b: b, size: size})
 		}
 	}
 	sizes := []int{128, 128, 1200}

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,7 +31,11 @@ func (p *plan) text() string {
 	}
 	line("traffic:")
 	for i, f := range p.flows {
-		line("  t%d: {flow: %s, every: 100ms, size: %d}", i+1, f.pair(), f.size)
+		every := 100 * time.Millisecond
+		if f.fast {
+			every /= 5
+		}
+		line("  t%d: {flow: %s, every: %v, size: %d}", i+1, f.pair(), every, f.size)
 	}
 	line("events:")
 	for _, e := range p.events {
@@ -87,7 +92,7 @@ func (p *plan) expectRest(line func(string, ...any)) {
 		}
 	}
 	all := strings.Join(honest, ", ")
-	frames, data := maxStrangers*max(1, p.floods), 0
+	frames, data := p.mostStrangers(), 0
 	if p.Real {
 		frames, data = frames+maxData, maxData
 	}
@@ -96,4 +101,41 @@ func (p *plan) expectRest(line func(string, ...any)) {
 	if p.Tail > settled {
 		line("  nobody-blamed: {blamed: [%s], among: [%s], at: last + %v, at_most: 0}", all, all, p.Tail)
 	}
+}
+
+// mostStrangers is how many control frames one node may send to an address that never answers, in ten seconds: so many for
+// each member that floods others with addresses; and while some do, at once again after each start, since a node that
+// starts does not know what it has sent.
+func (p *plan) mostStrangers() int {
+	if p.floods == 0 {
+		return maxStrangers
+	}
+	most := 0
+	for i := range p.nodes {
+		var starts []time.Duration
+		for _, e := range p.events {
+			if e.starts(name(i)) {
+				starts = append(starts, e.at)
+			}
+		}
+		for j, at := range starts {
+			n := 0
+			for _, next := range starts[j:] {
+				if next <= at+10*time.Second {
+					n++
+				}
+			}
+			most = max(most, n)
+		}
+	}
+	return (maxStrangers + most*strangersAtOnce) * p.floods
+}
+
+// starts reports whether an event starts a node, or starts it again.
+func (e event) starts(node string) bool {
+	action, rest, _ := strings.Cut(e.text, ":")
+	if action != "start" && action != "clock" || strings.Contains(rest, "running") {
+		return false
+	}
+	return slices.Contains(strings.FieldsFunc(rest, func(r rune) bool { return strings.ContainsRune(" ,[]", r) }), node)
 }

@@ -129,7 +129,7 @@ func (h *Host) launch(d datagram) {
 		})
 		return
 	}
-	if !d.from.IsValid() {
+	if !d.from.IsValid() || !d.to.IsValid() {
 		return // no route
 	}
 	if r := h.router(d.from); r != nil && d.from == r.inner {

@@ -163,11 +163,12 @@ func (h *Host) slander(known map[*Host]*slandered, to *Host, relays []*Host, rep
 	return ways.ids
 }
 
-// Points is the speech of a host that says with every probe that it is somewhere else now, at addresses of others, and that
+// Points is the speech of a host that says with some of its probes that it is somewhere else now, at addresses of others, and that
 // one should come to meet it there at once.
 func (h *Host) Points(where []netip.AddrPort, random *rand.Rand) Speech {
 	return func(_ *Host, m node.Message) []node.Message {
-		if !probes(m) {
+		const oneIn = 4
+		if !probes(m) || random.IntN(oneIn) > 0 {
 			return []node.Message{m}
 		}
 		e := wire.Endpoints{Punch: true, List: some(where, random)}

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	pesterEvery  = time.Second            // a hostile member has something to say to all others
-	circuitsEach = 3                      // that it opens with each probe
-	recordEvery  = 500 * time.Millisecond // it publishes other addresses
-	nobodies     = 24                     // addresses that nobody has, of those that it tells
+	pesterEvery  = time.Second // a hostile member has something to say to all others
+	circuitsEach = 3           // that it opens with each probe
+	recordEvery  = time.Second // it publishes other addresses
+	silentPorts  = 200         // of a host that does not answer, of those that it names
 )
 
 // turnSpeaker makes a member hostile that says to others what it should not. It restarts to that end.
@@ -27,7 +27,7 @@ func (t *trial) turnSpeaker(n *node, a scenario.Hostile, random *rand.Rand) erro
 	case scenario.Slanders:
 		h.Speak(h.Slanders(t.hosts(t.scenario.Nodes(a.About)), t.hosts(t.friends(a))))
 	case scenario.FloodsAddresses:
-		where := t.elsewhere(n)
+		where := t.elsewhere(n, random)
 		h.Speak(h.Points(where, random))
 		h.FloodRecords(recordEvery, where, random)
 	}
@@ -54,18 +54,17 @@ func (t *trial) hosts(names []string) []*sim.Host {
 	return all
 }
 
-// elsewhere are addresses where a member is not: of others, at other ports, and such as nobody has, the same for all.
-func (t *trial) elsewhere(n *node) []netip.AddrPort {
+// elsewhere are addresses where a member is not: at many ports of a host that does not answer, the same for all who do so,
+// and at ports of others.
+func (t *trial) elsewhere(n *node, random *rand.Rand) []netip.AddrPort {
 	var all []netip.AddrPort
+	for range silentPorts {
+		all = append(all, netip.AddrPortFrom(nowhere.Addr(), uint16(1024+random.IntN(60_000))))
+	}
 	for _, other := range t.nodes {
 		if other != n {
 			all = append(all, netip.AddrPortFrom(other.spec.Addresses()[0], nowhere.Port()+1))
 		}
-	}
-	at := nowhere.Addr()
-	for range nobodies {
-		all = append(all, netip.AddrPortFrom(at, nowhere.Port()))
-		at = at.Next()
 	}
 	return all
 }
