@@ -108,6 +108,8 @@ func (e entry) completeJoin(ctx context.Context, p state.Pending) error {
 	case err == nil:
 	case canBeRepeated(err):
 		return err
+	case errors.As(err, new(join.VersionError)):
+		return cli.Exit(cli.ExitConfig, fmt.Errorf("%w; then run overlayd join again", err))
 	default:
 		return cli.Exit(cli.ExitConfig, fmt.Errorf("%w; run overlayd join again with a new token", err))
 	}

@@ -107,7 +107,7 @@ func newHost(t *testing.T, lose int) *host {
 	registrar := member.NewRegistrar(set, id, root)
 	h := &host{
 		addr: conn.LocalAddr().(*net.UDPAddr).AddrPort(),
-		set:  set, registrar: registrar, door: join.NewDoor(set, registrar, rand.Reader),
+		set:  set, registrar: registrar, door: join.NewDoor(set, registrar, rand.Reader, "v1.0"),
 	}
 	done := make(chan struct{})
 	t.Cleanup(func() { _ = conn.Close(); <-done })

@@ -45,6 +45,7 @@ type Door struct {
 	set       *member.Set
 	registrar *member.Registrar
 	random    io.Reader
+	build     string
 	credits   map[member.TokenID]member.Credit
 	passed    map[uint64]passed // by ticket
 }
@@ -58,10 +59,10 @@ type passed struct {
 	expiry time.Time
 }
 
-// NewDoor is the door of a node. Random must be cryptographic.
-func NewDoor(set *member.Set, registrar *member.Registrar, random io.Reader) *Door {
+// NewDoor is the door of a node. Random must be cryptographic. Build is what newcomers of other versions are told.
+func NewDoor(set *member.Set, registrar *member.Registrar, random io.Reader, build string) *Door {
 	return &Door{
-		set: set, registrar: registrar, random: random,
+		set: set, registrar: registrar, random: random, build: build,
 		credits: make(map[member.TokenID]member.Credit), passed: make(map[uint64]passed),
 	}
 }
@@ -73,6 +74,8 @@ type Answer struct {
 	Body  []byte
 	Back  any    // what Receive was given with the request
 	Frame []byte // to be sent there; nil: nothing
+
+	Notice string // for people, at most now and then for each text: the newcomer has another version; empty: nothing
 }
 
 // passBody is a question to an admin, or its answer.
@@ -95,13 +98,19 @@ func (d *Door) Receive(now time.Time, from netip.AddrPort, back any, frame []byt
 }
 
 func (d *Door) receive(now time.Time, back any, frame []byte, admins []wire.NodeID) (Answer, error) {
-	r, err := parseRequest(frame)
+	r, err := parseHead(frame)
 	if err != nil {
 		return Answer{}, err
 	}
 	i := d.set.Invitation(r.token)
 	if i == nil {
 		return Answer{}, ErrUnknownToken
+	}
+	if !d.seals(i).versions.proved(frame) {
+		return Answer{}, fmt.Errorf("join request: %w", member.ErrSignature)
+	}
+	if r.version != version {
+		return d.otherVersion(now, back, i, r)
 	}
 	body, err := d.seals(i).openRequest(frame, r)
 	if err != nil {
@@ -129,6 +138,15 @@ func (d *Door) receive(now time.Time, back any, frame []byte, admins []wire.Node
 	}
 	a.Frame, err = d.reply(i, r.part, r.nonce, reply)
 	return a, err
+}
+
+// otherVersion tells a newcomer of another version so, and nothing else comes of its request.
+func (d *Door) otherVersion(now time.Time, back any, i *member.Invitation, h head) (Answer, error) {
+	if !d.afford(now, i) {
+		return Answer{}, ErrTooMany
+	}
+	notice, err := d.seals(i).versions.sealNotice(d.random, h, d.build)
+	return Answer{Back: back, Frame: notice, Notice: otherVersion(h)}, err
 }
 
 func (d *Door) seals(i *member.Invitation) seals { return sealsOf(i.Key, d.set.Network().ID) }
@@ -182,7 +200,7 @@ func (d *Door) another(index int) replyBody {
 
 // pass asks an admin. Whoever made the invitation is asked first; a request that is repeated goes to the next one.
 func (d *Door) pass(
-	now time.Time, back any, i *member.Invitation, r request, body requestBody, admins []wire.NodeID,
+	now time.Time, back any, i *member.Invitation, r head, body requestBody, admins []wire.NodeID,
 ) (Answer, error) {
 	admins = slices.DeleteFunc(slices.Clone(admins), func(id wire.NodeID) bool { return !d.set.IsAdmin(id) })
 	if len(admins) == 0 {

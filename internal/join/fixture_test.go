@@ -92,7 +92,7 @@ func newParty(t testing.TB, seed uint64) *party {
 	p.set = member.NewSet(w.net, p.id, cert, rand.New(seeded(seed)))
 	p.learn(p.set, member.Publish{Statement: member.Statement{Endpoints: endpoints("192.0.2.1:51871")}})
 	p.registrar = member.NewRegistrar(p.set, p.id, w.root)
-	p.door = NewDoor(p.set, p.registrar, w.random)
+	p.door = NewDoor(p.set, p.registrar, w.random, "v1.0")
 	return p
 }
 
@@ -104,7 +104,7 @@ func (p *party) another(name string, more member.Capabilities) *party {
 	q.learn(q.set, member.Load{Items: p.set.Stored()})
 	q.learn(q.set, member.Publish{})
 	q.registrar = member.NewRegistrar(q.set, q.id, nil)
-	q.door = NewDoor(q.set, q.registrar, p.random)
+	q.door = NewDoor(q.set, q.registrar, p.random, "v1.0")
 	p.share(q)
 	return q
 }

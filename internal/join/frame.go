@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"golang.org/x/crypto/chacha20poly1305"
 
@@ -19,32 +18,33 @@ import (
 // records of more members. All can be repeated.
 //
 //	request, always 1200 bytes, so that no reply is larger:
-//	 0    1    2       3          11         35
-//	+----+----+-------+----------+----------+--------------------------------+
-//	| 4A | 02 | part  | token id | nonce 24 | sealed: length (2), CBOR,      |
-//	|    |    | 1..3  | 8        |          | zeros; tag 16                  |
-//	+----+----+-------+----------+----------+--------------------------------+
+//	 0    1    2       3          11         35         51
+//	+----+----+-------+----------+----------+----------+--------------------------------+
+//	| 4A | 03 | part  | token id | nonce 24 | proof 16 | sealed: length (2), CBOR,      |
+//	|    |    | 1..3  | 8        |          |          | zeros; tag 16                  |
+//	+----+----+-------+----------+----------+----------+--------------------------------+
 //
 //	reply:
 //	+----+----+-------+----------+----------+---------------------+
-//	| 4A | 02 | 80 |  | token id | nonce 24 | sealed: CBOR; tag   |
+//	| 4A | 03 | 80 |  | token id | nonce 24 | sealed: CBOR; tag   |
 //	|    |    | part  |          |          |                     |
 //	+----+----+-------+----------+----------+---------------------+
 //
 // The keys of the seals (XChaCha20-Poly1305, one for each direction) follow from the key in the token's Lock, which all
 // members know: so whoever is asked tells cheaply who has a token. The clear bytes are additional data; for a reply also
-// the nonce of the request that it answers.
+// the nonce of the request that it answers. What comes before the sealed part of a request is the same in every version
+// (version.go).
 //
 // That the newcomer has the token itself, it shows by a signature. That it has the private WireGuard key, it shows by
 // opening the certificate, which the admin seals to that key. What it gets, the root key vouches for, which is in the
 // token.
 const (
-	contextJoin = "overlayd join v2"
+	contextJoin = "overlayd join v3"
 
-	version      = 2
+	version      = 3
 	requestLen   = 1200
 	headLen      = 11 // up to and with the token id
-	requestHead  = headLen + chacha20poly1305.NonceSizeX
+	requestHead  = stableLen
 	replyHead    = headLen + chacha20poly1305.NonceSizeX
 	requestPlain = requestLen - requestHead - chacha20poly1305.Overhead
 	replyFlag    = 0x80
@@ -55,27 +55,11 @@ const (
 	partMore        = 3
 )
 
-// request is the clear part of a join request; the slices are parts of the frame.
-type request struct {
-	part   byte
-	token  member.TokenID
-	nonce  []byte
-	sealed []byte
-}
-
-// parseRequest reads the clear part of a join request.
-func parseRequest(frame []byte) (request, error) {
-	if len(frame) != requestLen || frame[0] != wire.FirstJoin || frame[1] != version ||
-		frame[2] < partCertificate || frame[2] > partMore {
-		return request{}, fmt.Errorf("join request: %w", member.ErrMalformed)
-	}
-	return request{
-		part: frame[2], token: member.TokenID(frame[3:headLen]), nonce: frame[headLen:requestHead], sealed: frame[requestHead:],
-	}, nil
-}
-
 // seals are the keys of both directions of a join.
-type seals struct{ request, reply cipher.AEAD }
+type seals struct {
+	request, reply cipher.AEAD
+	versions       versionSeals
+}
 
 // sealsOf are those that follow from the key in a Lock.
 func sealsOf(key [32]byte, network wire.NetworkID) seals {
@@ -83,6 +67,8 @@ func sealsOf(key [32]byte, network wire.NetworkID) seals {
 	return seals{
 		request: must(chacha20poly1305.NewX(okm[:chacha20poly1305.KeySize])),
 		reply:   must(chacha20poly1305.NewX(okm[chacha20poly1305.KeySize:])),
+
+		versions: versionSealsOf(key, network),
 	}
 }
 
@@ -98,14 +84,17 @@ func (s seals) sealRequest(part byte, token member.TokenID, nonce [24]byte, body
 
 	frame := append(make([]byte, 0, requestLen), wire.FirstJoin, version, part)
 	frame = append(frame, token[:]...)
-	frame = append(frame, nonce[:]...)
+	frame = s.versions.prove(append(frame, nonce[:]...))
 	return s.request.Seal(frame, nonce[:], plain, frame[:headLen]), nil
 }
 
-// openRequest opens what parseRequest found in frame.
-func (s seals) openRequest(frame []byte, r request) (requestBody, error) {
+// openRequest opens a request of this version with the given head.
+func (s seals) openRequest(frame []byte, h head) (requestBody, error) {
 	var body requestBody
-	plain, err := s.request.Open(nil, r.nonce, r.sealed, frame[:headLen])
+	if len(frame) != requestLen || h.part < partCertificate || h.part > partMore {
+		return body, fmt.Errorf("join request: %w", member.ErrMalformed)
+	}
+	plain, err := s.request.Open(nil, h.nonce, frame[requestHead:], frame[:headLen])
 	if err != nil {
 		return body, fmt.Errorf("join request: %w", member.ErrSignature)
 	}
@@ -131,8 +120,6 @@ func (s seals) sealReply(part byte, token member.TokenID, requestNonce []byte, n
 	frame = append(frame, nonce[:]...)
 	return s.reply.Seal(frame, nonce[:], plain, replyAD(frame, requestNonce))
 }
-
-func replyAD(frame, requestNonce []byte) []byte { return slices.Concat(frame[:headLen], requestNonce) }
 
 // openReply opens the reply to a request with the given part, token and nonce.
 func (s seals) openReply(frame []byte, part byte, token member.TokenID, requestNonce []byte) (replyBody, error) {

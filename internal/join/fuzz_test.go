@@ -53,13 +53,13 @@ func FuzzRequest(f *testing.F) {
 	f.Add(frame, member.Encode(requestBody{Record: []byte{1}, Index: -1}))
 	keys := sealsOf(tok.Secret.key(), tok.Network())
 	f.Fuzz(func(t *testing.T, raw, body []byte) {
-		d := NewDoor(p.set, p.registrar, seeded(1))
+		d := NewDoor(p.set, p.registrar, seeded(1), "v1.0")
 		_, err := d.Receive(start, netip.AddrPort{}, nil, raw, nil)
 		if err == nil && !bytes.Equal(raw, frame) {
 			t.Error("answered")
 		}
 		// The sealed part, written by someone who knows the invitation.
-		if r, err := parseRequest(raw); err == nil {
+		if r, err := parseHead(raw); err == nil {
 			_, _ = keys.openRequest(raw, r)
 		}
 		var rb requestBody
@@ -81,7 +81,7 @@ func FuzzPassed(f *testing.F) {
 	f.Add(member.Encode(passBody{Ticket: 1, Token: tok.ID[:], Request: &requestBody{Name: "boston"}}))
 	f.Add(member.Encode(passBody{Ticket: 1, Token: tok.ID[:], Reply: &replyBody{Status: statusFull}}))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		d := NewDoor(p.set, p.registrar, seeded(1))
+		d := NewDoor(p.set, p.registrar, seeded(1), "v1.0")
 		if a, err := d.Passed(start, wire.NodeID{1}, body); err == nil && (len(a.Learn) > 0 || a.Frame != nil) {
 			t.Error("let in")
 		}

@@ -63,7 +63,7 @@ func TestBrokenOffJoinCanBeRepeatedBySameKeysOnly(t *testing.T) {
 	restarted := member.NewSet(p.net, p.id, p.set.Certificate(), rand.New(seeded(1)))
 	p.learn(restarted, member.Load{Items: p.set.Stored()})
 	p.set, p.registrar = restarted, member.NewRegistrar(restarted, p.id, p.root)
-	p.door = NewDoor(p.set, p.registrar, p.random)
+	p.door = NewDoor(p.set, p.registrar, p.random, "v1.0")
 	p.learn(p.set, member.Publish{})
 	if _, err := p.join(start, nil, tok, p.identity(), "cambridge", never); !errors.Is(err, member.ErrTokenUsed) {
 		t.Errorf("another newcomer: %v", err)

@@ -89,7 +89,9 @@ type Joiner struct {
 	items    [][]byte
 	sponsor  wire.NodeID
 	reached  netip.AddrPort
-	more     int // records that were asked for beyond the sponsor's
+	more     int                     // records that were asked for beyond the sponsor's
+	foreign  map[netip.AddrPort]bool // who said that they speak another version: at most as many as the endpoints
+	version  VersionError            // what the last of them said
 	finished bool
 	out      []Output
 }
@@ -107,7 +109,7 @@ func NewJoiner(
 	}
 	j := &Joiner{
 		token: t, endpoints: slices.Clone(endpoints), id: id, name: name, random: random,
-		seals: sealsOf(t.Secret.key(), t.Network()),
+		seals: sealsOf(t.Secret.key(), t.Network()), foreign: make(map[netip.AddrPort]bool),
 	}
 	public := id.WireGuard()
 	body := requestBody{WireGuard: public[:], Signing: id.Signing(), Name: name}
@@ -192,12 +194,19 @@ func (j *Joiner) nobody(now time.Time) error {
 	if now.After(j.token.Expiry.Add(member.ClockTolerance)) {
 		return member.ErrTokenExpired
 	}
+	if len(j.foreign) > 0 {
+		return j.version
+	}
 	return fmt.Errorf("%w at %s: check that overlayd runs there and reaches an admin, that UDP gets through, and that the "+
 		"token is still wanted", ErrNobodyAnswered, strings.Join(j.token.Endpoints, ", "))
 }
 
 // heard takes a reply. It is a member's: nobody else can seal it. What it brings, the root key must vouch for.
 func (j *Joiner) heard(now time.Time, h Heard) error {
+	if e, err := j.seals.versions.openNotice(h.Frame, j.token.ID, j.nonce[:]); err == nil {
+		j.noticed(h.From, e)
+		return nil
+	}
 	body, err := j.seals.openReply(h.Frame, j.part, j.token.ID, j.nonce[:])
 	if err != nil {
 		return err
@@ -218,6 +227,15 @@ func (j *Joiner) heard(now time.Time, h Heard) error {
 		j.fail(fmt.Errorf("the answer of the network cannot be used: %w", err))
 	}
 	return nil
+}
+
+// noticed takes the notice of a member that speaks another version. Another member may speak that of this node.
+func (j *Joiner) noticed(from netip.AddrPort, e VersionError) {
+	e.Endpoint = netip.AddrPortFrom(from.Addr().Unmap(), from.Port()).String()
+	j.version = e
+	if j.foreign[from] = true; len(j.foreign) >= len(j.endpoints) {
+		j.fail(e)
+	}
 }
 
 // certified checks what was issued, and hands in the record of this node where the answer came from.

@@ -193,7 +193,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 		astray:   bucket{rate: astrayHellos, depth: astrayHellos},
 	}
 	c.registrar = member.NewRegistrar(c.members, cfg.Identity, cfg.Root)
-	c.door = join.NewDoor(c.members, c.registrar, cfg.Secret)
+	c.door = join.NewDoor(c.members, c.registrar, cfg.Secret, cfg.Version)
 	if cfg.Ceiling > 0 {
 		rate := float64(cfg.Ceiling) / 8
 		c.ceiling = fwd.NewBudget(rate, max(rate/4, ceilingBurst))

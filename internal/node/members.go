@@ -285,6 +285,9 @@ func (c *Core) pass(now time.Time, p *peer, body []byte) {
 }
 
 func (c *Core) answer(now time.Time, a join.Answer) {
+	if a.Notice != "" {
+		c.noticeOnce(a.Notice, now, a.Notice, false)
+	}
 	c.learn(now, a.Learn)
 	if p := c.peers[a.To]; p != nil {
 		c.say(now, p, wire.KindPass, a.Body)

@@ -24,7 +24,7 @@ const (
 	stunHeaderLen = 20
 )
 
-// FirstJoin is the first byte of a join frame, whose rest belongs to package member.
+// FirstJoin is the first byte of a join frame, whose rest belongs to package join.
 const FirstJoin byte = firstJoin
 
 // WireGuard message types (the first byte, followed by three zero bytes).
