@@ -111,7 +111,7 @@ func (p *path) resolveUpTo(latest uint32) {
 		b = before
 	}
 	s := &p.passage
-	if int32(b.tx-s.resolved) <= 0 {
+	if int32(b.tx-s.resolved) < 0 {
 		p.resolve() // an old packet came again, or late: it says nothing of the newer ones
 		return
 	}
