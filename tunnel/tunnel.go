@@ -39,8 +39,11 @@ import (
 // ErrPortInUse is what Open wraps when another process has the UDP port.
 var ErrPortInUse = udp.ErrPortInUse
 
-// ErrNoSocket is what Send returns for a hop whose socket does not exist.
-var ErrNoSocket = errors.New("hop names no local socket")
+// What Send returns for a hop that leads nowhere.
+var (
+	ErrNoSocket  = errors.New("hop names no local socket")
+	ErrNoAddress = errors.New("hop has no address that the socket can send to")
+)
 
 // Config is what a Plane is made from. All fields but Log are needed.
 type Config struct {
@@ -146,15 +149,19 @@ func (p *Plane) Publish(t *fwd.Table) {
 
 // Send sends one control, STUN or join frame, with the hop's label in front if it has one. It never waits: if the send
 // buffer is full it drops the frame. It does not keep the frame. The error is for counting: net.ErrClosed, ErrNoSocket,
-// udp.ErrFull, or what the kernel said about that destination.
+// ErrNoAddress, udp.ErrFull, or what the kernel said about that destination.
 func (p *Plane) Send(hop fwd.Hop, frame []byte) error {
 	if int(hop.Socket) >= len(p.sockets) {
+		p.count.sendFailed.Add(1)
 		return ErrNoSocket
 	}
 	s := p.sockets[hop.Socket]
 	batch := p.getBatch(s)
 	batch.Packet(hop.Addr, prefixOf(hop.Label), frame)
-	_, err := s.Send(batch)
+	err := ErrNoAddress
+	if !batch.Empty() {
+		_, err = s.Send(batch)
+	}
 	p.putBatch(s, batch)
 	if err != nil {
 		p.count.sendFailed.Add(1)
