@@ -55,7 +55,7 @@ type Node struct {
 	stop     context.CancelCauseFunc
 	stopped  chan struct{} // closed when the loop has ended
 	waiting  map[uint32]chan PingDone
-	asked    []netip.Addr // by the core: what their uplinks are
+	finder   *uplinkFinder
 	outputs  []Output
 	version  string
 }
@@ -78,6 +78,7 @@ func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (
 		requests: make(chan func(time.Time)),
 		underlay: make(chan LocalAddresses, 1),
 		stopped:  make(chan struct{}),
+		finder:   newUplinkFinder(),
 		waiting:  make(map[uint32]chan PingDone),
 		version:  version,
 	}
@@ -172,6 +173,7 @@ func (n *Node) Run(ctx context.Context, ready func()) error {
 	n.log.Info("up", "node", n.name, "network", n.core.members.Network().Name, "addresses", n.core.ownAddresses(), "interface", n.cfg.Interface,
 		"listen", n.plane.Listening())
 	ready()
+	go n.finder.run(ctx, n.findUplink) // not waited for: the kernel may keep it
 	n.loop(ctx)
 	close(n.stopped)
 	n.goodbye()
@@ -228,6 +230,10 @@ func (n *Node) loop(ctx context.Context) {
 			_ = n.act()
 		case host := <-n.underlay:
 			n.step(host)
+		case n.finder.ask() <- n.finder.waiting:
+			n.finder.taken()
+		case found := <-n.finder.found:
+			n.step(found)
 		case <-timer.C:
 			n.step(Tick{})
 		}
@@ -345,7 +351,7 @@ func (n *Node) act() (unsaved error) {
 			}
 			n.log.Log(context.Background(), level, out.Text)
 		case FindUplink:
-			n.asked = append(n.asked, out.To)
+			n.finder.add(out.To)
 		case Quarantined:
 			n.log.Warn(out.Why, "relay", n.core.name(out.Relay), "peer", n.core.name(out.Peer))
 		case Switched:
@@ -374,21 +380,16 @@ func (n *Node) act() (unsaved error) {
 		n.setClasses()
 	}
 	clear(n.outputs)
-	n.findUplinks()
 	return unsaved
 }
 
-// findUplinks answers what the core asked in the last outputs.
-func (n *Node) findUplinks() {
-	asked := n.asked
-	n.asked = nil
-	for _, to := range asked {
-		name, err := osnet.UplinkTo(to, n.cfg.Interface)
-		if err != nil {
-			n.log.Debug("uplink", "to", to, "err", err)
-		}
-		n.step(UplinkFound{To: to, Name: name})
+// findUplink is the network interface by which the host sends to an underlay address now; empty if there is none.
+func (n *Node) findUplink(to netip.Addr) string {
+	name, err := osnet.UplinkTo(to, n.cfg.Interface)
+	if err != nil {
+		n.log.Debug("uplink", "to", to, "err", err)
 	}
+	return name
 }
 
 // goodbye tells the peers, so that they need not find out, and stores what was learned since the core last asked for it.
