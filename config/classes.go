@@ -240,7 +240,7 @@ func parseDestination(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil || p.Addr().Is4In6():
-		return p, bad("", "%q is no network: write ADDRESS/LENGTH, such as 192.168.7.0/24 or fd00:7::/64", text)
+		return p, bad("", "invalid network %q: write ADDRESS/LENGTH, such as 192.168.7.0/24 or fd00:7::/64", text)
 	case p != p.Masked():
 		return p, bad("", "%v has bits beyond its length: write %v", p, p.Masked())
 	}

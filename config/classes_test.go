@@ -57,7 +57,7 @@ func TestWhatIsWrongWithARule(t *testing.T) {
 		`{class: bulk, port: 9-8}`:             `"9-8" is no port: take 1 to 65535, or a range such as 5060-5061`,
 		`{class: bulk, port: 65536}`:           `"65536" is no port: take 1 to 65535, or a range such as 5060-5061`,
 		`{class: bulk, protocol: 1, port: 80}`: `a rule with a port is for protocols that have ports: leave out the port, or protocol 1`,
-		`{class: bulk, network: boston}`:       `"boston" is no network: write ADDRESS/LENGTH, such as 192.168.7.0/24 or fd00:7::/64`,
+		`{class: bulk, network: boston}`:       `invalid network "boston": write ADDRESS/LENGTH, such as 192.168.7.0/24 or fd00:7::/64`,
 		`{class: bulk, network: 10.1.1.1/8}`:   `10.1.1.1/8 has bits beyond its length: write 10.0.0.0/8`,
 		`{class: bulk, peer: "Boston, MA"}`:    `"Boston, MA" is no name of a node: overlayctl peers lists them`,
 		`{class: bulk, peer: [boston, b]}`:     `a rule has one peer: write another rule for "b"`,

@@ -42,7 +42,7 @@ type Config struct {
 	Listen    netip.AddrPort   `mapstructure:"listen"`         // [::] is every address of both families, port 0 any free one
 	Interface string           `mapstructure:"interface"`      // name of the TUN device, 1 to 15 bytes
 	Name      string           `mapstructure:"name"`           // of this node where it makes a network; empty: the host's
-	Create    CreateMode       `mapstructure:"create-network"` // where this node is in no network yet
+	Create    CreateMode       `mapstructure:"create-network"` // where this node is not a member of a network yet
 	MTU       int              `mapstructure:"mtu"`            // of the TUN device, bytes
 	Endpoints []netip.AddrPort `mapstructure:"endpoints"`      // published besides those that are found, at most MaxEndpoints
 	Relay     RelayMode        `mapstructure:"relay"`          // whether other members' packets may pass through this node
@@ -103,7 +103,7 @@ const (
 	RelayAlways RelayMode = "always" // publish no load, so that others choose this node freely
 )
 
-// CreateMode says whether a node that is in no network makes one of its own.
+// CreateMode says whether a node that is not a member of a network makes one of its own.
 type CreateMode string
 
 // The modes of creating a network.

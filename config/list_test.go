@@ -31,7 +31,7 @@ func TestNetworksLabelsAndRatesSayWhatIsWrong(t *testing.T) {
 		},
 		{
 			"subnet without length", nil, nil, "subnets: [192.168.7.0]",
-			`"subnets" in FILE: "192.168.7.0" is no network: write ADDRESS/LENGTH, such as 192.168.7.0/24 or fd00:7::/64`,
+			`"subnets" in FILE: invalid network "192.168.7.0": write ADDRESS/LENGTH, such as 192.168.7.0/24 or fd00:7::/64`,
 		},
 		{
 			"default route",

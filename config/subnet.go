@@ -14,7 +14,7 @@ const MaxSubnets = 8
 func ParseSubnet(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is no network: write ADDRESS/LENGTH, such as 192.168.7.0/24 or fd00:7::/64", text)
+		return netip.Prefix{}, fmt.Errorf("invalid network %q: write ADDRESS/LENGTH, such as 192.168.7.0/24 or fd00:7::/64", text)
 	}
 	return p, CheckSubnet(p)
 }

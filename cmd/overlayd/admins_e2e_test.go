@@ -133,7 +133,7 @@ func TestLeaving(t *testing.T) {
 	}
 
 	boston.here().refused(boston.here().run(boston.command("overlayd", boston.flags()...)),
-		"no network any more", "overlayd join", "overlayd init", boston.state)
+		"no longer a member of a network", "overlayd join", "overlayd init", boston.state)
 
 	boston.joins(belmont)
 	boston.start()

@@ -40,9 +40,9 @@ func newReset() *cobra.Command {
 			}
 			text := "there was nothing in " + path
 			if to != "" {
-				text = fmt.Sprintf("moved everything in %s to %s: this node was %s, and is in no network now", path, to, what)
+				text = fmt.Sprintf("moved everything in %s to %s: this node was %s, and is not a member of a network now", path, to, what)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\nenter a network with overlayd join --token-file FILE --name NODE%[2]s, or make one with overlayd init --name NODE%[2]s\n",
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\njoin a network with overlayd join --token-file FILE --name NODE%[2]s, or create one with overlayd init --name NODE%[2]s\n",
 				text, stateFlag(path))
 			return err
 		},
@@ -57,7 +57,7 @@ func describe(dir *state.Dir) string {
 	m, err := dir.Network()
 	switch {
 	case errors.Is(err, state.ErrAbsent):
-		return "in no network"
+		return "not a member of a network"
 	case err != nil:
 		return "one whose state is damaged"
 	}

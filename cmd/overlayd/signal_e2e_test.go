@@ -139,7 +139,7 @@ func TestUnitMakesNoNetwork(t *testing.T) {
 	for _, how := range []string{"NOTIFY_SOCKET=/nonexistent/notify", "OVERLAYD_CREATE_NETWORK=never"} {
 		cmd := d.command("overlayd", d.flags()...)
 		cmd.Env = append(cmd.Env, how)
-		d.refusesToStart(cmd, "no network", d.state, "mount", "overlayd join", "overlayd init")
+		d.refusesToStart(cmd, "not a member of a network", d.state, "mount", "overlayd join", "overlayd init")
 	}
 	d.start() // by hand
 	if s := d.status(); !s.Root || len(s.Members) != 1 {

@@ -145,12 +145,12 @@ func (e entry) ensureNetwork(ctx context.Context) error {
 	}
 	flag := stateFlag(e.dir.Path())
 	if e.dir.Ran() {
-		return cli.Configf("this node is in no network any more: enter one with overlayd join --token-file FILE --name NODE%[1]s, or make a "+
-			"new one with overlayd init --name NODE%[1]s", flag)
+		return cli.Configf("this node is no longer a member of a network: join one with overlayd join --token-file FILE --name NODE%[1]s, or "+
+			"create one with overlayd init --name NODE%[1]s", flag)
 	}
 	if !e.create {
-		return cli.Configf("this node is in no network, and nothing is in %[2]s: if that is to be on another file system, mount it; else enter a "+
-			"network with overlayd join --token-file FILE --name NODE%[1]s, or make one with overlayd init --name NODE%[1]s", flag, e.dir.Path())
+		return cli.Configf("this node is not a member of a network, and %[2]s is empty: mount the file system that it belongs on, or join a "+
+			"network with overlayd join --token-file FILE --name NODE%[1]s, or create one with overlayd init --name NODE%[1]s", flag, e.dir.Path())
 	}
 	return e.found()
 }

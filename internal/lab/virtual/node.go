@@ -128,7 +128,7 @@ func (t *trial) order(at string, f func(c *core.Core, now time.Time) error) erro
 // start starts a node again.
 func (n *node) start() error {
 	if !n.member {
-		return errors.New("it is no member of a network")
+		return errors.New("the node is not a member of a network")
 	}
 	n.host.Start()
 	return nil
