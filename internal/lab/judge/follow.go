@@ -50,6 +50,18 @@ func Follows(s *scenario.Scenario, name string) bool {
 	return slices.ContainsFunc(asked, func(p scenario.Pair) bool { return p.From == name || p.To == name })
 }
 
+// AsksWhen reports whether an expectation asks when, or how often, paths change: then they are looked at often.
+func AsksWhen(s *scenario.Scenario) bool {
+	return slices.ContainsFunc(s.Expect, func(x scenario.Expectation) bool {
+		switch x.Check.(type) {
+		case scenario.Path, scenario.Switches, scenario.Dead, scenario.Quarantined:
+			return true
+		default:
+			return false
+		}
+	})
+}
+
 func appendPair(all []scenario.Pair, p *scenario.Pair) []scenario.Pair {
 	if p == nil {
 		return all
