@@ -13,10 +13,8 @@ func TestANodeThatWasOffHearsNothingOfWhoWasPutOut(t *testing.T) {
 	r := newRegion(t)
 	sites := r.network("belmont", "cambridge", "boston")
 	belmont, cambridge, boston := sites[0], sites[1], sites[2]
-	ear, from := boston.ear(), cambridge.ipv4()
-	cambridge.drum(boston.ipv4())
 	belmont.drum(boston.ipv4())
-	ear.hears(r.bench, from, readyPatience)
+	ear, from := cambridge.isHeardBy(boston, readyPatience), cambridge.ipv4()
 	other := belmont.ipv4()
 
 	boston.stop()
@@ -49,9 +47,7 @@ func TestANodeAloneWithWhoWasPutOutTrustsItUntilTheOthersCome(t *testing.T) {
 	r := newRegion(t)
 	sites := r.network("belmont", "cambridge", "boston")
 	belmont, cambridge, boston := sites[0], sites[1], sites[2]
-	ear, from := boston.ear(), cambridge.ipv4()
-	cambridge.drum(boston.ipv4())
-	ear.hears(r.bench, from, readyPatience)
+	ear, from := cambridge.isHeardBy(boston, readyPatience), cambridge.ipv4()
 
 	boston.stop()
 	r.cut([]*site{belmont}, []*site{cambridge, boston})

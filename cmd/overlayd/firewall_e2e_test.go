@@ -16,9 +16,7 @@ func TestTheOverlayAddressIsNotReachedFromTheUnderlay(t *testing.T) {
 	r := newRegion(t)
 	sites := r.network("belmont", "boston")
 	belmont, boston := sites[0], sites[1]
-	ear := boston.ear()
-	belmont.drum(boston.ipv4())
-	ear.hears(r.bench, belmont.ipv4(), soon)
+	ear := belmont.isHeardBy(boston, soon)
 	stranger := &site{service: r.node("stranger", r.machine(9)), at: underlay(9)}
 	r.must(r.router.AddRoute("port2", netip.PrefixFrom(boston.ipv4(), 32), boston.at))
 	stranger.drum(boston.ipv4())

@@ -80,9 +80,7 @@ func TestLostRecordsDoNotLoseARevocation(t *testing.T) {
 	r := newRegion(t)
 	sites := r.network("belmont", "cambridge", "boston")
 	belmont, cambridge, boston := sites[0], sites[1], sites[2]
-	ear, from := boston.ear(), cambridge.ipv4()
-	cambridge.drum(boston.ipv4())
-	ear.hears(r.bench, from, readyPatience)
+	ear, from := cambridge.isHeardBy(boston, readyPatience), cambridge.ipv4()
 
 	belmont.does("revoke", "cambridge")
 	r.eventually(outWithin, func() error { return boston.holdsOut("cambridge") })

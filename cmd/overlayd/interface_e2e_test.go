@@ -45,9 +45,7 @@ func TestTheInterfaceIsRepaired(t *testing.T) {
 	r := newRegion(t)
 	sites := r.network("belmont", "boston")
 	belmont, boston := sites[0], sites[1]
-	ear := boston.ear()
-	belmont.drum(boston.ipv4())
-	ear.hears(r.bench, belmont.ipv4(), soon)
+	ear := belmont.isHeardBy(boston, soon)
 	for _, c := range []struct {
 		name string
 		f    func(netlink.Link) error

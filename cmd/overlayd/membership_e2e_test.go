@@ -32,9 +32,7 @@ func TestARevokedNodeIsOutAtOnce(t *testing.T) {
 	r := newRegion(t)
 	sites := r.network("belmont", "cambridge", "boston")
 	belmont, cambridge, boston := sites[0], sites[1], sites[2]
-	ear, from := boston.ear(), cambridge.ipv4()
-	cambridge.drum(boston.ipv4())
-	ear.hears(r.bench, from, readyPatience)
+	ear, from := cambridge.isHeardBy(boston, readyPatience), cambridge.ipv4()
 
 	r.refused(boston.ctl("revoke", "cambridge"), "no admin", "overlayctl members")
 	r.refused(boston.ctl("reinstate", "cambridge"), "root")
@@ -91,9 +89,7 @@ func TestARelayThatIsPutOutCarriesNothing(t *testing.T) {
 	r := newRegion(t)
 	sites := r.network("belmont", "boston", "cambridge", "newton")
 	belmont, boston := sites[0], sites[1]
-	ear, from := boston.ear(), belmont.ipv4()
-	belmont.drum(boston.ipv4())
-	ear.hears(r.bench, from, readyPatience)
+	ear, from := belmont.isHeardBy(boston, readyPatience), belmont.ipv4()
 	r.cut([]*site{belmont}, []*site{boston})
 	relays := map[string]string{"cambridge": "newton", "newton": "cambridge"}
 	var used string

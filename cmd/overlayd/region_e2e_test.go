@@ -275,6 +275,15 @@ func (s *site) drum(to netip.Addr) {
 	s.Cleanup(d.end)
 }
 
+// isHeardBy makes the node send to another one, and waits until that one hears it.
+func (s *site) isHeardBy(other *site, within time.Duration) *ear {
+	s.Helper()
+	e := other.ear()
+	s.drum(other.ipv4())
+	e.hears(s.bench, s.ipv4(), within)
+	return e
+}
+
 // beat sends until the end. What cannot be sent is not: the interface may be away.
 func (d *drum) beat(conn *net.UDPConn, to netip.AddrPort, every time.Duration) {
 	defer close(d.done)

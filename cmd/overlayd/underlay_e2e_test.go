@@ -64,9 +64,8 @@ func TestASubnetThatContainsUnderlayAddressesCutsNobodyOff(t *testing.T) {
 	sites := r.network("belmont", "boston")
 	belmont, boston := sites[0], sites[1]
 	theirs, around := netip.PrefixFrom(boston.at, 24).Masked(), netip.MustParsePrefix("10.9.0.0/16")
-	tap, ear := belmont.tapped(), boston.ear()
-	belmont.drum(boston.ipv4())
-	ear.hears(r.bench, belmont.ipv4(), soon)
+	tap := belmont.tapped()
+	ear := belmont.isHeardBy(boston, soon)
 	for subnet, word := range map[netip.Prefix]string{theirs: boston.endpoint(), around: netip.PrefixFrom(belmont.at, 24).Masked().String()} {
 		belmont.does("subnet", "grant", "boston", subnet.String())
 		boston.stop()
@@ -105,9 +104,7 @@ func TestRoutesOfOthersIntoTheOverlayCutNobodyOff(t *testing.T) {
 	r := newRegion(t)
 	sites := r.network("belmont", "boston")
 	belmont, boston := sites[0], sites[1]
-	ear := boston.ear()
-	belmont.drum(boston.ipv4())
-	ear.hears(r.bench, belmont.ipv4(), soon)
+	ear := belmont.isHeardBy(boston, soon)
 	for _, half := range []string{"0.0.0.0/1", "128.0.0.0/1"} {
 		r.must(belmont.ns.AddRoute(belmont.device, netip.MustParsePrefix(half), netip.Addr{}))
 	}
