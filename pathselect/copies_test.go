@@ -31,6 +31,28 @@ func TestCopiesOfEachClass(t *testing.T) {
 	r.wantCopies(0, 0, 0, 2)
 }
 
+// Where what is sent on the standby has not arrived either, copies go over a path of which nothing is known yet.
+func TestCopiesLeaveAStandbyOnWhichDataIsMissing(t *testing.T) {
+	selected, standby, other := path(1, 40*ms), path(2, 42*ms), path(3, 90*ms, cambridge)
+	r := newRig(t, selected, standby)
+	r.run(time.Second)
+	selected.Doubtful = true
+	r.update()
+	r.wantCopies(2, 0, 2, 2)
+	r.paths = append(r.paths, other)
+	standby.Doubtful, other.Unproven = true, "no data has been seen to arrive on it yet"
+	r.update()
+	r.want(1)
+	if to := r.s.Current().Copies[wire.DefaultTraffic]; to != 3 {
+		t.Errorf("copies go to path %d, want 3", to)
+	}
+	other.Doubtful = true
+	r.update()
+	if to := r.s.Current().Copies[wire.DefaultTraffic]; to == 0 {
+		t.Error("where all paths are doubtful there are no copies")
+	}
+}
+
 func TestTwoDisjointPathsInTroubleMeanTroubleNearAnEnd(t *testing.T) {
 	direct, a, b := path(1, 40*ms), path(2, 50*ms, cambridge), path(3, 90*ms, francisco)
 	r := newRig(t, direct, a, b)

@@ -215,13 +215,16 @@ func (s *Selector) duplicate(selected *candidate) wire.PathID {
 	if selected.State != Suspect && !selected.Doubtful && selected.tier != unproven && selected.tier != blocked {
 		return 0
 	}
-	for _, id := range s.current.Standbys {
-		if c := s.find(id); s.copyable(c, selected) {
-			return id
+	for _, doubtful := range []bool{false, true} { // a copy on a path that may drop it as well is worth little
+		copyable := func(c *candidate) bool { return s.copyable(c, selected) && (doubtful || !c.Doubtful) }
+		for _, id := range s.current.Standbys {
+			if copyable(s.find(id)) {
+				return id
+			}
 		}
-	}
-	if c := s.best(func(c *candidate) bool { return s.copyable(c, selected) }, selected); c != nil {
-		return c.ID
+		if c := s.best(copyable, selected); c != nil {
+			return c.ID
+		}
 	}
 	return 0
 }
