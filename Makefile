@@ -59,7 +59,7 @@ CHAOS    ?= 20m
 
 .PHONY: chaos
 chaos: build ## all kinds of faults at once: SEEDS=200 in simulation and, as root, CHAOS=20m with daemons
-	GOGC=400 bin/overlaylab chaos --seeds $(SEEDS)
+	bin/overlaylab chaos --seeds $(SEEDS)
 	@if [ "$$(id -u)" = 0 ]; then bin/overlaylab chaos --real --for $(CHAOS); \
 	else echo "the run with daemons needs root: it is left out"; fi
 
