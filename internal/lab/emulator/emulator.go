@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"overlayd/internal/lab/agenda"
 	"overlayd/internal/lab/thread"
 	"overlayd/internal/lab/wan"
 )
@@ -48,6 +49,8 @@ type Emulator struct {
 	network  *Network
 	free     [][]byte
 	taps     map[wan.Site][]*Tap
+	egress   map[wan.Site]Egress
+	held     agenda.Agenda[held] // by when they leave
 	lateness Lateness
 	counts   Counts
 	sent     []uint64 // bytes, by site
@@ -82,6 +85,7 @@ func Start(uplinks []Uplink, seed uint64) (*Emulator, error) {
 		done:    make(chan struct{}),
 		network: wan.NewNetwork[[]byte](len(uplinks), seed),
 		taps:    make(map[wan.Site][]*Tap),
+		egress:  make(map[wan.Site]Egress),
 		counts:  Counts{ByFate: make(map[wan.Fate]uint64)},
 		sent:    make([]uint64, len(uplinks)),
 	}
@@ -180,9 +184,10 @@ func (e *Emulator) run() {
 		fds = append(fds, unix.PollFd{Fd: int32(u.FD), Events: unix.POLLIN})
 	}
 	for {
+		e.release()
 		e.deliver()
 		var timeout *unix.Timespec
-		if due, ok := e.network.NextDeadline(); ok {
+		if due, ok := e.nextDeadline(); ok {
 			ts := unix.NsecToTimespec(int64(max(0, due-e.now())))
 			timeout = &ts
 		}
@@ -224,18 +229,7 @@ func (e *Emulator) read(from wan.Site) {
 			e.free = append(e.free, b)
 			return
 		}
-		b = b[:n-etherHeader]
-		e.sent[from] += uint64(len(b))
-		for _, tap := range e.taps[from] {
-			(*tap)(true, b)
-		}
-		to, ok := e.sites[destination(b)]
-		if !ok {
-			e.counts.NoAddress++
-			e.free = append(e.free, b[:cap(b)])
-			continue
-		}
-		e.network.Send(e.now(), from, to, examine(b), b)
+		e.send(from, b[:n-etherHeader])
 	}
 }
 

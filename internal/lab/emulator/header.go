@@ -44,18 +44,8 @@ func Examine(b []byte) (h wan.Header, from, to netip.Addr) {
 
 // examine is what a middlebox sees of an IP packet.
 func examine(b []byte) wan.Header {
-	h := wan.Header{Size: len(b)}
-	var protocol byte
-	var rest []byte
-	switch {
-	case len(b) >= ipv4Header && b[0]>>4 == 4:
-		protocol, rest = b[9], b[min(int(b[0]&15)*4, len(b)):]
-		if binary.BigEndian.Uint16(b[6:])&0x1fff != 0 {
-			return h // not the first fragment: no header of a transport in it
-		}
-	case len(b) >= ipv6Header && b[0]>>4 == 6:
-		h.IPv6, protocol, rest = true, b[6], b[ipv6Header:]
-	}
+	h := wan.Header{Size: len(b), IPv6: len(b) >= ipv6Header && b[0]>>4 == 6}
+	protocol, rest := upper(b)
 	switch {
 	case protocol == protocolUDP && len(rest) >= udpHeader:
 		h.Content = contentOf(rest[udpHeader:])
@@ -65,6 +55,18 @@ func examine(b []byte) wan.Header {
 		h.Content = wan.ICMPError
 	}
 	return h
+}
+
+// upper is what an IP packet carries, and by which protocol; nothing of a fragment that is not the first, since no header
+// of a transport is in it.
+func upper(b []byte) (protocol byte, rest []byte) {
+	switch {
+	case len(b) >= ipv4Header && b[0]>>4 == 4 && binary.BigEndian.Uint16(b[6:])&0x1fff == 0:
+		return b[9], b[min(int(b[0]&15)*4, len(b)):]
+	case len(b) >= ipv6Header && b[0]>>4 == 6:
+		return b[6], b[ipv6Header:]
+	}
+	return 0, nil
 }
 
 // contentOf is what a UDP packet carries.
