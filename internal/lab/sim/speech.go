@@ -6,26 +6,13 @@ import (
 	"slices"
 	"time"
 
-	"overlayd/internal/member"
+	"overlayd/internal/lab/hostile"
 	"overlayd/internal/node"
 	"overlayd/internal/wire"
 )
 
-// Speech is what a hostile host says to another one in place of a message of its core.
-type Speech func(to *Host, m node.Message) []node.Message
-
 // Speak makes a host that is down speak so from its next start on; nil: the truth.
-func (h *Host) Speak(s Speech) {
-	if h.cfg.Speech = nil; s == nil {
-		return
-	}
-	h.cfg.Speech = func(to wire.NodeID, m node.Message) []node.Message {
-		if other := h.net.byID[to]; other != nil {
-			return s(other, m)
-		}
-		return []node.Message{m}
-	}
-}
+func (h *Host) Speak(s node.Speech) { h.cfg.Speech = s }
 
 // Pester makes a host have something to say to all others again and again, as long as it runs: it keeps them probing.
 func (h *Host) Pester(every time.Duration) {
@@ -39,51 +26,9 @@ func (h *Host) Pester(every time.Duration) {
 	})
 }
 
-// probes reports whether a message is a ping or an answer to one: whatever else a hostile host says goes with those, since
-// they are sent all the time.
-func probes(m node.Message) bool { return m.Kind == wire.KindPing || m.Kind == wire.KindPong }
-
-// OpensCircuits is the speech of a host that opens circuits with every probe, so many: to whoever hears it, through it to
-// others, in the name of others, and along routes that cannot be. It never closes one, and reports that others have failed.
-func (h *Host) OpensCircuits(each int, random *rand.Rand) Speech {
-	var heard []wire.CircuitID // that others have opened by way of this host or to it
-	return func(to *Host, m node.Message) []node.Message {
-		switch m.Kind {
-		case wire.KindCircuitClose:
-			return nil
-		case wire.KindCircuitOpened:
-			if o, err := wire.ParseCircuitOpened(m.Body); err == nil && len(heard) < 256 {
-				heard = append(heard, o.ID)
-			}
-		}
-		said := []node.Message{m}
-		if !probes(m) {
-			return said
-		}
-		for range each {
-			o := wire.CircuitOpen{
-				ID: wire.CircuitID(1 + random.Uint64()>>1), Opener: h.ID,
-				Label: wire.Label(1 + random.Uint64N(uint64(wire.MaxLabel))),
-			}
-			a, b := h.net.anybody(random), h.net.anybody(random)
-			switch random.IntN(5) {
-			case 0, 1: // as anybody may, but for how many
-				o.Route = []wire.NodeID{to.ID, a}
-			case 2: // somebody else is to have opened it, by way of this host
-				o.Opener, o.Route, o.Hop = a, []wire.NodeID{h.ID, to.ID}, 1
-			case 3: // one more relay behind it
-				o.Route = []wire.NodeID{to.ID, a, b}
-			default: // a route that cannot be
-				o.Opener, o.Route, o.Hop = a, []wire.NodeID{a, to.ID, to.ID, b}, uint8(random.IntN(4))
-			}
-			said = append(said, node.Message{Kind: wire.KindCircuitOpen, Body: o.Append(nil)})
-		}
-		if len(heard) > 0 {
-			e := wire.CircuitError{ID: heard[random.IntN(len(heard))], Reason: wire.ReasonUnreachable, By: h.net.anybody(random)}
-			said = append(said, node.Message{Kind: wire.KindCircuitError, Body: e.Append(nil)})
-		}
-		return said
-	}
+// OpensCircuits is the speech of a host that opens bogus circuits with every probe, so many.
+func (h *Host) OpensCircuits(each int, random *rand.Rand) node.Speech {
+	return hostile.OpensCircuits(h.ID, each, func() wire.NodeID { return h.net.anybody(random) }, random)
 }
 
 // anybody is one of the hosts.
@@ -91,9 +36,10 @@ func (n *Net) anybody(random *rand.Rand) wire.NodeID { return n.hosts[random.Int
 
 // Slanders is the speech of a host that tells of the ways over some relays that half of the data is lost on them, with
 // probes that all arrive, and late; that it is near to everybody but to them; and that its friends are near to everybody.
-func (h *Host) Slanders(relays, friends []*Host) Speech {
+func (h *Host) Slanders(relays, friends []*Host) node.Speech {
 	ways := make(map[*Host]*slandered)
-	return func(to *Host, m node.Message) []node.Message {
+	return func(id wire.NodeID, m node.Message) []node.Message {
+		to := h.net.byID[id]
 		switch m.Kind {
 		case wire.KindPing:
 			if ping, err := wire.ParsePing(m.Body); err == nil {
@@ -163,44 +109,13 @@ func (h *Host) slander(known map[*Host]*slandered, to *Host, relays []*Host, rep
 	return ways.ids
 }
 
-// Points is the speech of a host that says with some of its probes that it is somewhere else now, at addresses of others, and that
-// one should come to meet it there at once.
-func (h *Host) Points(where []netip.AddrPort, random *rand.Rand) Speech {
-	return func(_ *Host, m node.Message) []node.Message {
-		const oneIn = 4
-		if !probes(m) || random.IntN(oneIn) > 0 {
-			return []node.Message{m}
-		}
-		e := wire.Endpoints{Punch: true, List: some(where, random)}
-		return []node.Message{m, {Kind: wire.KindEndpoints, Body: e.Append(nil)}}
-	}
-}
-
-// some are as many of some addresses as fit into one message or record.
-func some(where []netip.AddrPort, random *rand.Rand) []netip.AddrPort {
-	where = slices.Clone(where)
-	random.Shuffle(len(where), func(i, j int) { where[i], where[j] = where[j], where[i] })
-	return where[:min(len(where), wire.MaxEndpoints)]
-}
-
 // FloodRecords makes a host publish a new record again and again, as long as it runs, each with other addresses.
 func (h *Host) FloodRecords(every time.Duration, where []netip.AddrPort, random *rand.Rand) {
 	h.net.Every(every, func() bool {
 		if h.Core == nil {
 			return true
 		}
-		own := h.Core.Members().Own()
-		if own == nil {
-			return true
-		}
-		r, err := member.SignRecord(h.cfg.Identity, own.Certificate, own.Sequence+1, member.Statement{
-			Endpoints: some(where, random),
-		})
-		if err == nil {
-			_ = h.Ask(func(c *node.Core, now time.Time) error {
-				return c.Members().Step(now, member.Learn{Items: []member.Item{{Kind: member.KindRecord, Raw: r.Raw()}}})
-			})
-		}
+		_ = h.Ask(func(c *node.Core, now time.Time) error { return hostile.Publish(c, now, h.cfg.Identity, where, random) })
 		return true
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"overlayd/internal/lab/hostile"
 	"overlayd/internal/member"
 	"overlayd/internal/wire"
 )
@@ -157,7 +158,7 @@ func TestAFloodOfAddressesReachesAVictimWithinTheBound(t *testing.T) {
 			c.byAddr[where[i]] = victim
 		}
 		h := c.hostile[0]
-		h.Speak(h.Points(where, random))
+		h.Speak(hostile.Points(where, random))
 		h.FloodRecords(200*time.Millisecond, where, random)
 		h.Pester(time.Second)
 		c.start()

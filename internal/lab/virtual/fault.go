@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"overlayd/internal/lab/hostile"
 	"overlayd/internal/lab/scenario"
 	"overlayd/internal/lab/sim"
 	"overlayd/internal/lab/wan"
@@ -80,9 +81,6 @@ func (t *trial) setClocks(event string, a scenario.Clock) error {
 // delayedData is how long a hostile relay holds up data.
 const delayedData = 150 * time.Millisecond
 
-// nowhere is an address that nobody has.
-var nowhere = netip.MustParseAddrPort("203.0.113.77:51871")
-
 const (
 	replayWithin = 10 * time.Second // after a frame was heard it is sent again
 	forgeries    = 10               // of a frame
@@ -124,7 +122,7 @@ func (t *trial) turnHostile(a scenario.Hostile) error {
 	case scenario.Deflects:
 		victim := t.nodes[random.IntN(len(t.nodes))]
 		n.host.Kill()
-		n.host.Publish(nowhere, netip.AddrPortFrom(victim.spec.Addresses()[0], nowhere.Port()))
+		n.host.Publish(hostile.Nowhere, netip.AddrPortFrom(victim.spec.Addresses()[0], hostile.Nowhere.Port()))
 		return n.start()
 	default:
 		return t.turnSpeaker(n, a, random)

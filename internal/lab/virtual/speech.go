@@ -4,17 +4,10 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
-	"time"
 
+	"overlayd/internal/lab/hostile"
 	"overlayd/internal/lab/scenario"
 	"overlayd/internal/lab/sim"
-)
-
-const (
-	pesterEvery  = time.Second // a hostile member has something to say to all others
-	circuitsEach = 3           // that it opens with each probe
-	recordEvery  = time.Second // it publishes other addresses
-	silentPorts  = 200         // of a host that does not answer, of those that it names
 )
 
 // turnSpeaker makes a member hostile that says to others what it should not. It restarts to that end.
@@ -23,15 +16,15 @@ func (t *trial) turnSpeaker(n *node, a scenario.Hostile, random *rand.Rand) erro
 	h.Kill()
 	switch a.Does {
 	case scenario.OpensCircuits:
-		h.Speak(h.OpensCircuits(circuitsEach, random))
+		h.Speak(h.OpensCircuits(hostile.CircuitsEach, random))
 	case scenario.Slanders:
 		h.Speak(h.Slanders(t.hosts(t.scenario.Nodes(a.About)), t.hosts(t.friends(a))))
 	case scenario.FloodsAddresses:
 		where := t.elsewhere(n, random)
-		h.Speak(h.Points(where, random))
-		h.FloodRecords(recordEvery, where, random)
+		h.Speak(hostile.Points(where, random))
+		h.FloodRecords(hostile.RecordEvery, where, random)
 	}
-	h.Pester(pesterEvery)
+	h.Pester(hostile.WakeEvery)
 	return n.start()
 }
 
@@ -54,17 +47,13 @@ func (t *trial) hosts(names []string) []*sim.Host {
 	return all
 }
 
-// elsewhere are addresses where a member is not: at many ports of a host that does not answer, the same for all who do so,
-// and at ports of others.
+// elsewhere are addresses where a member is not.
 func (t *trial) elsewhere(n *node, random *rand.Rand) []netip.AddrPort {
-	var all []netip.AddrPort
-	for range silentPorts {
-		all = append(all, netip.AddrPortFrom(nowhere.Addr(), uint16(1024+random.IntN(60_000))))
-	}
+	var others []netip.Addr
 	for _, other := range t.nodes {
 		if other != n {
-			all = append(all, netip.AddrPortFrom(other.spec.Addresses()[0], nowhere.Port()+1))
+			others = append(others, other.spec.Addresses()[0])
 		}
 	}
-	return all
+	return hostile.Elsewhere(others, random)
 }
