@@ -64,7 +64,7 @@ type CoreConfig struct {
 	Secret      io.Reader                                  // of keys, nonces, labels: a cryptographic source in production
 	Keys        *seal.Memory                               // shared by the cores of a simulation; nil in production
 	Version     string                                     // of this build, for people
-	Speech      Speech                                     // of a hostile member in a simulation; nil in production
+	Speech      Speech                                     // of a hostile member in the lab; nil in production
 }
 
 // Contact is where a member was reached in an earlier run.

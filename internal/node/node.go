@@ -60,8 +60,9 @@ type Node struct {
 	version  string
 }
 
-// Open makes everything that a node needs. Close it in the end, whether it ran or not.
-func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (*Node, error) {
+// Open makes everything that a node needs; options are for hostile members in the lab. Close it in the end, whether it ran
+// or not.
+func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger, options ...Option) (*Node, error) {
 	now := time.Now()
 	m, err := load(dir, now)
 	for _, text := range dir.Notices() {
@@ -96,7 +97,7 @@ func Open(cfg config.Config, dir *state.Dir, version string, log *slog.Logger) (
 	}
 	n.host.detour = n.plane.SetDetours
 	n.host.setDetours(n.host.routes(nil))
-	if err := n.openCore(now, m); err != nil {
+	if err := n.openCore(now, m, options); err != nil {
 		return nil, errors.Join(err, n.plane.Close())
 	}
 	n.plane.SetScreen(n.core.box.Screen().Sender)
@@ -116,7 +117,7 @@ func (n *Node) openDevice(m membership) (tun.Device, error) {
 	return device, nil
 }
 
-func (n *Node) openCore(now time.Time, m membership) error {
+func (n *Node) openCore(now time.Time, m membership, options []Option) error {
 	algorithms := make(map[wire.TrafficClass]pathselect.Algorithm)
 	for class, name := range n.cfg.Select.Classes {
 		algorithms[class], _ = pathselect.Lookup(string(name))
@@ -128,7 +129,7 @@ func (n *Node) openCore(now time.Time, m membership) error {
 	if _, err := rand.Read(seed[:]); err != nil {
 		return fmt.Errorf("random seed: %w", err)
 	}
-	n.core, err = NewCore(now, CoreConfig{
+	c := CoreConfig{
 		Network: m.network, Identity: m.identity, Certificate: m.certificate, Root: m.root, Epoch: m.epoch,
 		Ceiling: n.cfg.RelayCeiling, Copies: n.cfg.Copies, Subnets: n.cfg.Subnets, Gateways: n.cfg.Gateways, Labels: n.cfg.Labels,
 		Sockets: n.plane.Listening(), Configured: n.cfg.Endpoints, Contact: m.contact, Relay: consent(n.cfg.Relay),
@@ -138,7 +139,11 @@ func (n *Node) openCore(now time.Time, m membership) error {
 		Select:    pathselect.Config{HoldMin: n.cfg.Select.Hold, MinGain: n.cfg.Select.Margin, Margin: n.cfg.Select.Ratio},
 		Algorithm: algorithm, Algorithms: algorithms, Shadow: shadow, Rules: m.rules, Seed: seed, Secret: rand.Reader,
 		Version: n.version,
-	}, m.items)
+	}
+	for _, change := range options {
+		change(&c)
+	}
+	n.core, err = NewCore(now, c, m.items)
 	return err
 }
 
