@@ -33,6 +33,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newRun(), newSim(), newChaos(), newBench(), newWireGuard())
+	root.AddCommand(newRun(), newSim(), newChaos(), newBench(), newWireGuard(), newHostileNode())
 	return root
 }

@@ -45,10 +45,16 @@ func newExchange(t *testing.T, w *world, from, to netip.Addr, fromSite, toSite s
 // arrives reports whether a payload gets there.
 func (x exchange) arrives(t *testing.T, payload []byte) bool {
 	t.Helper()
+	return x.arrivesWithin(t, 200*ms, payload)
+}
+
+// arrivesWithin waits for a payload for so long.
+func (x exchange) arrivesWithin(t *testing.T, wait time.Duration, payload []byte) bool {
+	t.Helper()
 	if _, err := x.from.Write(payload); err != nil {
 		t.Fatal(err)
 	}
-	if err := x.to.SetReadDeadline(time.Now().Add(200 * ms)); err != nil {
+	if err := x.to.SetReadDeadline(time.Now().Add(wait)); err != nil {
 		t.Fatal(err)
 	}
 	b := make([]byte, 2000)

@@ -34,8 +34,11 @@ func (t *trial) actOnHosts(timed scenario.Timed) (bool, error) {
 			}
 		}
 		return true, nil
-	case scenario.Clock, scenario.Hostile:
-		return true, fmt.Errorf("%T cannot be done to daemons: run the scenario in simulation", a)
+	case scenario.Hostile:
+		return true, t.turnHostile(a)
+	case scenario.Clock:
+		return true, fmt.Errorf("no daemon of %v can have a clock of its own, since all processes share the host's: run the scenario in "+
+			"simulation, with overlaylab sim", t.scenario.Nodes(a.Who))
 	}
 	return false, nil
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -25,9 +26,10 @@ type node struct {
 	client  *control.Client
 	dir     string   // state, socket and log
 	level   string   // of the log
-	lan     []string // arguments of overlayd up
+	lan     []string // more arguments of overlayd up
 	disk    bool     // its state is on a disk of its own
 	covered bool     // by a read-only view
+	hostile []string // arguments of overlaylab in place of "up" of overlayd; nil: an honest daemon
 
 	mu      sync.Mutex // guards what follows
 	process *netns.Process
@@ -191,8 +193,12 @@ func (n *node) start() error {
 		return err
 	}
 	defer log.Close()
-	args := []string{"up", "--config", os.DevNull, "--state", n.stateDir(), "--socket", n.socket()}
-	cmd := exec.Command(n.tools.overlayd, append(args, n.lan...)...)
+	program, args := n.tools.overlayd, []string{"up"}
+	if n.hostile != nil {
+		program, args = n.tools.overlaylab, slices.Clone(n.hostile)
+	}
+	args = append(args, "--config", os.DevNull, "--state", n.stateDir(), "--socket", n.socket())
+	cmd := exec.Command(program, append(args, n.lan...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = environ("OVERLAYD_LOG_LEVEL=" + n.level)
 	cmd.Dir = n.dir

@@ -14,9 +14,9 @@ import (
 	"overlayd/internal/lab/netns"
 )
 
-// tools are the programs under test.
+// tools are the programs under test, and overlaylab beside them, which hostile members need.
 type tools struct {
-	overlayd, overlayctl string
+	overlayd, overlayctl, overlaylab string
 
 	manyUses bool // a token may be good more than once
 }
@@ -24,6 +24,7 @@ type tools struct {
 // findTools finds the programs in a directory.
 func findTools(dir string) (tools, error) {
 	t := tools{overlayd: filepath.Join(dir, "overlayd"), overlayctl: filepath.Join(dir, "overlayctl")}
+	t.overlaylab = filepath.Join(dir, "overlaylab")
 	for _, path := range []string{t.overlayd, t.overlayctl} {
 		if _, err := os.Stat(path); err != nil {
 			return tools{}, fmt.Errorf(

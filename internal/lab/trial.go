@@ -34,6 +34,7 @@ type trial struct {
 	secret   *secret
 
 	strangers *judge.Strangers // nil: nobody asks
+	tampered  []tampering
 
 	enrolment judge.Enrolment
 	lastJoin  time.Time
@@ -194,6 +195,7 @@ func (t *trial) follow(ctx context.Context) error {
 	}
 	t.meters.stop()
 	t.journal.Note(time.Since(t.epoch), "end", "")
+	t.noteTampering()
 	err = t.sleepUntil(ctx, t.scenario.Duration+settle)
 	t.running.Wait()
 	return err
