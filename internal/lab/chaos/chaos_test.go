@@ -32,9 +32,21 @@ func TestASeedIsAlwaysTheSameScenario(t *testing.T) {
 }
 
 func TestEveryKindOfFaultIsDrawn(t *testing.T) {
+	if seen := drawn(t, Simulated()); len(seen) != 19 {
+		t.Errorf("in simulation: %v", seen)
+	}
+	seen := drawn(t, Real(3*time.Minute))
+	if len(seen) != 16 || seen["clock"] || seen["clock as it runs"] || seen[string(scenario.Slanders)] {
+		t.Errorf("with daemons: %v", seen)
+	}
+}
+
+// drawn are the kinds of faults that some seeds draw.
+func drawn(t *testing.T, o Options) map[string]bool {
+	t.Helper()
 	seen := make(map[string]bool)
 	for seed := range uint64(80) {
-		s, err := Scenario(seed, Simulated())
+		s, err := Scenario(seed, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -65,9 +77,7 @@ func TestEveryKindOfFaultIsDrawn(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != 19 {
-		t.Errorf("seen are %v", seen)
-	}
+	return seen
 }
 
 // world is some nodes with links between all of them.

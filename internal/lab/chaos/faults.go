@@ -36,7 +36,7 @@ func (p *plan) drawFaults() {
 	if p.chance(.6) {
 		p.revoke()
 	}
-	if !p.Real && p.chance(.75) {
+	if p.chance(.75) {
 		p.hostile()
 	}
 	total := 0

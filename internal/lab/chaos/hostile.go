@@ -7,10 +7,14 @@ import (
 	"time"
 )
 
-// hostile draws one hostile member, or some that do the same.
+// hostile draws one hostile member, or some that do the same. Nobody slanders among daemons.
 func (p *plan) hostile() {
 	alone := []string{"drops-data", "delays-data", "deflects", "replays", "forges"}
-	switch kind := p.random.IntN(len(alone) + 6); kind {
+	kinds := len(alone) + 6
+	if p.Real {
+		kinds -= 2
+	}
+	switch kind := p.random.IntN(kinds); kind {
 	default:
 		p.turns("hostile", alone[kind])
 	case 5, 6:

@@ -94,7 +94,8 @@ func (p *plan) expectRest(line func(string, ...any)) {
 	all := strings.Join(honest, ", ")
 	frames, data := p.mostStrangers(), 0
 	if p.Real {
-		frames, data = frames+maxData, maxData
+		data = maxData * max(1, p.floods)
+		frames += data
 	}
 	line("  strangers: {unanswered: [%s], at_most: %d}", all, frames)
 	line("  data-to-strangers: {unanswered: [%s], data: true, at_most: %d}", all, data)
