@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"overlayd/pathselect"
 )
 
 // Bounds of single settings.
@@ -59,6 +61,9 @@ func check(c *Config) error {
 	}
 	if err := checkRange("select::margin", c.Select.Margin, minMargin, maxMargin); err != nil {
 		return err
+	}
+	if _, err := pathselect.Lookup(string(c.Select.Algorithm)); err != nil {
+		return bad("select::algorithm", "%w", err)
 	}
 	if err := checkNetworks(c); err != nil {
 		return err

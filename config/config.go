@@ -122,17 +122,8 @@ const (
 	LogJSON LogFormat = "json" // one object a line
 )
 
-// Algorithm names a path-selection algorithm.
+// Algorithm names a path-selection algorithm, one of pathselect.Names.
 type Algorithm string
 
 // ClassAlgorithms are the algorithms of single classes of traffic.
 type ClassAlgorithms map[wire.TrafficClass]Algorithm
-
-// The algorithms that ship; package pathselect has them.
-const (
-	AlgorithmBalanced   Algorithm = "balanced"   // round-trip time, jitter and loss together
-	AlgorithmLatency    Algorithm = "latency"    // the time until an answer is there
-	AlgorithmLoss       Algorithm = "loss"       // what arrives at all
-	AlgorithmThroughput Algorithm = "throughput" // how long a megabyte takes
-	AlgorithmDirect     Algorithm = "direct"     // relays only where nothing else works
-)

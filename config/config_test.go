@@ -59,7 +59,7 @@ func defaults() Config {
 			Selected: 100 * time.Millisecond, Standby: 250 * time.Millisecond, Recent: time.Second, Idle: 25 * time.Second,
 		},
 		Select: Select{
-			Algorithm: AlgorithmBalanced, Hold: time.Second, Margin: 3 * time.Millisecond, Ratio: 0.1,
+			Algorithm: "balanced", Hold: time.Second, Margin: 3 * time.Millisecond, Ratio: 0.1,
 		},
 	}
 }
@@ -123,8 +123,8 @@ func everySetting() (values map[string]string, want Config) {
 			Selected: 50 * time.Millisecond, Standby: 60 * time.Millisecond, Recent: 2 * time.Second, Idle: 26 * time.Second,
 		},
 		Select: Select{
-			Algorithm: AlgorithmLatency, Shadow: AlgorithmDirect,
-			Classes: ClassAlgorithms{wire.Bulk: AlgorithmThroughput, wire.Critical: AlgorithmLoss},
+			Algorithm: "latency", Shadow: "direct",
+			Classes: ClassAlgorithms{wire.Bulk: "throughput", wire.Critical: "loss"},
 			Hold:    3 * time.Second, Margin: 4 * time.Millisecond, Ratio: 0.25,
 		},
 	}
@@ -321,7 +321,7 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"relay", nil, nil, "relay: yes", `"relay" in FILE: "yes" is not auto, never or always`},
 		{
 			"algorithm", nil, nil, "select:\n  algorithm: best",
-			`"select.algorithm" in FILE: "best" is not balanced, latency, loss, throughput or direct`,
+			`"select.algorithm" in FILE: unknown path-selection algorithm "best": use balanced, latency, loss, throughput or direct`,
 		},
 		{
 			"class",

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"overlayd/pathselect"
 )
 
 // keyDelimiter separates group and key inside viper; its default, a dot, would split keys that hold addresses.
@@ -18,6 +20,8 @@ type setting struct {
 	value string // default; empty is none
 	list  bool
 	usage string // what pflag prints; the word in back quotes is the form of the value
+
+	choices []string // the values that it takes, if they can be listed
 }
 
 func (s setting) flag() string { return strings.ReplaceAll(s.key, keyDelimiter, "-") }
@@ -35,6 +39,7 @@ const configFlag = "config"
 
 // settings lists every setting. README.md documents the same rows, and a test compares them.
 func settings() []setting {
+	algorithms := pathselect.Names()
 	return []setting{
 		{key: "state", value: DefaultState, usage: "`directory` of keys, certificates and members"},
 		{key: "socket", value: DefaultSocket, usage: "`path` of the control socket"},
@@ -86,14 +91,18 @@ func settings() []setting {
 		{key: "probe::recent", value: "1s", usage: "`interval` of probes to a peer that had data lately"},
 		{key: "probe::idle", value: "25s", usage: "`interval` of probes to all other peers"},
 		{
-			key: "select::algorithm", value: string(AlgorithmBalanced),
-			usage: "`algorithm` that prices a path: balanced|latency|loss|throughput|direct",
+			key: "select::algorithm", value: pathselect.Default().Name(),
+			usage:   "`algorithm` that prices a path: " + strings.Join(algorithms, "|"),
+			choices: algorithms,
 		},
 		{
 			key: "select::classes", list: true,
 			usage: "`class=algorithm,…` for single classes of traffic, such as bulk=throughput",
 		},
-		{key: "select::shadow", usage: "`algorithm` that runs beside the one in use and only reports (default: none)"},
+		{
+			key: "select::shadow", usage: "`algorithm` that runs beside the one in use and only reports (default: none)",
+			choices: algorithms,
+		},
 		{key: "select::hold", value: "1s", usage: "`time` that another path must be better before it is taken"},
 		{key: "select::margin", value: "3ms", usage: "`time` by which it must be better"},
 		{key: "select::ratio", value: "0.1", usage: "`fraction` of the present cost by which it must be better"},
@@ -110,4 +119,15 @@ func Flags(fs *pflag.FlagSet) {
 		}
 		fs.String(s.flag(), s.value, s.usage)
 	}
+}
+
+// Choices lists the values of those flags that take one of a few, by flag, for shell completion.
+func Choices() map[string][]string {
+	choices := make(map[string][]string)
+	for _, s := range settings() {
+		if len(s.choices) > 0 {
+			choices[s.flag()] = s.choices
+		}
+	}
+	return choices
 }

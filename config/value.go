@@ -14,6 +14,7 @@ import (
 	"github.com/go-viper/mapstructure/v2"
 
 	"overlayd/internal/cli"
+	"overlayd/pathselect"
 )
 
 // valueError is a value that does not fit its setting.
@@ -98,7 +99,10 @@ func decode(from, to reflect.Type, data any) (any, error) {
 }
 
 func parseAlgorithm(text string) (Algorithm, error) {
-	return oneOf(text, AlgorithmBalanced, AlgorithmLatency, AlgorithmLoss, AlgorithmThroughput, AlgorithmDirect)
+	if _, err := pathselect.Lookup(text); err != nil {
+		return "", bad("", "%w", err)
+	}
+	return Algorithm(text), nil
 }
 
 // scalar is a single value as text.

@@ -2,7 +2,6 @@ package pathselect
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
 
@@ -50,6 +49,8 @@ type Ranked struct {
 type Algorithm interface {
 	// Name is what configuration and explanations call the algorithm.
 	Name() string
+	// Summary says what the algorithm prefers, in a few words for a help text.
+	Summary() string
 	// Rank appends all paths of the request to dst, the best first, and returns it. Costs are comparable among the
 	// paths of one request; of a path that neither is up nor suspect the cost means nothing.
 	Rank(dst []Ranked, r Request) []Ranked
@@ -62,15 +63,18 @@ type Price func(p *Path, class wire.TrafficClass) Cost
 // Priced is the algorithm that orders paths by a price. What is the same for all such algorithms is added here: each
 // relay costs 2 ms, since it spends somebody else's bandwidth, and more the more loaded it is; wishes cost or save what
 // the Policy says; barred paths come last.
-func Priced(name string, price Price) Algorithm { return priced{name, price} }
+func Priced(name, summary string, price Price) Algorithm { return priced{name, summary, price} }
 
 type priced struct {
-	name  string
-	price Price
+	name, summary string
+	price         Price
 }
 
 // Name is the algorithm's name.
 func (a priced) Name() string { return a.name }
+
+// Summary says what the algorithm prefers.
+func (a priced) Summary() string { return a.summary }
 
 // Rank orders the paths by whether they are barred, then by cost.
 func (a priced) Rank(dst []Ranked, r Request) []Ranked {
@@ -127,116 +131,6 @@ const (
 func LoadCost(load float64) float64 {
 	load = min(max(load, 0), fullestLoad)
 	return loadedWait * load / (1 - load)
-}
-
-// Lookup finds an algorithm by its name.
-func Lookup(name string) (Algorithm, bool) {
-	for _, a := range All() {
-		if a.Name() == name {
-			return a, true
-		}
-	}
-	return nil, false
-}
-
-// All are the algorithms there are, the default one first.
-func All() []Algorithm {
-	return []Algorithm{Balanced(), Latency(), Loss(), Throughput(), Direct()}
-}
-
-// Names are the names of All.
-func Names() []string {
-	var names []string
-	for _, a := range All() {
-		names = append(names, a.Name())
-	}
-	return names
-}
-
-// Balanced prices a path for traffic of all kinds:
-//
-//	cost = RTT + deviation + loss penalty
-//
-// The deviation stands for what a receiver must wait to smooth the jitter out. The loss penalty is the time that TCP
-// loses to retransmission timeouts per packet, by J. Padhye, V. Firoiu, D. Towsley, J. Kurose, "Modeling TCP
-// Throughput: A Simple Model and its Empirical Validation", SIGCOMM 1998, equation 30:
-//
-//	penalty = T0 · min(1, 3·sqrt(3bp/8)) · p · (1 + 32p²)        b = 2, T0 = 3 s
-//
-// where p is the loss rate that is exceeded with confidence, so that a few lost probes are not 10%. It is the shape
-// that is wanted: some loss is a nuisance, much of it makes a path useless. 1% costs 8 ms, 2% 22 ms, 5% 94 ms,
-// 10% 0.33 s, 30% 3.5 s. T0 is the initial timeout of RFC 1122; a smaller one would make 30% worth less than a detour
-// through another continent.
-func Balanced() Algorithm {
-	return Priced("balanced", func(p *Path, _ wire.TrafficClass) Cost {
-		c := Cost{Terms: make([]Term, 0, 6)}
-		c.add("rtt", millis(p.RTT))
-		c.add("jitter", millis(p.Deviation))
-		c.add("loss", lossPenalty(p.LossOutLow))
-		return c
-	})
-}
-
-// Latency prices a path by the time that a packet and its answer take, those included that have to be sent again:
-//
-//	cost = RTT + p / (1 - p) · RTO        RTO = RTT + max(4 · deviation, 200 ms)
-//
-// p/(1-p) is how many times a packet has to be repeated on the average. The timeout is that of RFC 6298 with the least
-// value that Linux uses (TCP_RTO_MIN).
-func Latency() Algorithm {
-	return Priced("latency", func(p *Path, _ wire.TrafficClass) Cost {
-		c := Cost{Terms: make([]Term, 0, 5)}
-		c.add("rtt", millis(p.RTT))
-		lost := min(p.LossOutLow, mostLoss)
-		c.add("repeats", lost/(1-lost)*millis(timeout(p)))
-		return c
-	})
-}
-
-// Loss prices a path by what it loses; the delay hardly counts:
-//
-//	cost = 100 ms for each percent + (RTT + deviation) / 10
-func Loss() Algorithm {
-	return Priced("loss", func(p *Path, _ wire.TrafficClass) Cost {
-		c := Cost{Terms: make([]Term, 0, 5)}
-		c.add("loss", 100*100*p.LossOutLow)
-		c.add("delay", millis(p.RTT+p.Deviation)/10)
-		return c
-	})
-}
-
-// Direct prices every relay at a second, so that relays are used only where the direct path does not work.
-func Direct() Algorithm {
-	return Priced("direct", func(p *Path, _ wire.TrafficClass) Cost {
-		c := Cost{Terms: make([]Term, 0, 5)}
-		c.add("rtt", millis(p.RTT))
-		c.add("detour", 1000*float64(len(p.Via)))
-		return c
-	})
-}
-
-const (
-	pftkTimeout    = 3 * time.Second
-	pftkAckedBy    = 2.0 // b: packets that one acknowledgement covers
-	lossNegligible = 1e-6
-	mostLoss       = 0.99
-	leastTimeout   = 200 * time.Millisecond
-)
-
-func timeout(p *Path) time.Duration { return p.RTT + max(4*p.Deviation, leastTimeout) }
-
-// lossPenalty is the timeout term of the PFTK model in milliseconds.
-func lossPenalty(p float64) float64 {
-	if p < lossNegligible {
-		return 0
-	}
-	p = min(p, 1)
-	return millis(pftkTimeout) * timeouts(p)
-}
-
-// timeouts is the part of packets that wait for a timeout, in the PFTK model.
-func timeouts(p float64) float64 {
-	return min(1, 3*math.Sqrt(3*pftkAckedBy*p/8)) * p * (1 + 32*p*p)
 }
 
 func millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -34,15 +34,6 @@ func TestBalancedTermsAddUp(t *testing.T) {
 	}
 }
 
-func TestLookup(t *testing.T) {
-	if a, ok := Lookup("balanced"); !ok || a.Name() != "balanced" {
-		t.Errorf("%v %v", a, ok)
-	}
-	if _, ok := Lookup("none"); ok {
-		t.Error("found none")
-	}
-}
-
 func TestDampingDecays(t *testing.T) {
 	cfg := Config{}.withDefaults()
 	var d damping

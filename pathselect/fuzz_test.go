@@ -10,8 +10,8 @@ import (
 )
 
 // play feeds paths made of bytes and returns what came out, checking at every step what must always hold.
-func play(t *testing.T, b []byte) (all []Output) {
-	s := New(Config{}, Balanced(), wire.DefaultTraffic, rand.New(rand.NewPCG(1, 2)))
+func play(t *testing.T, a Algorithm, b []byte) (all []Output) {
+	s := New(Config{}, a, wire.DefaultTraffic, rand.New(rand.NewPCG(1, 2)))
 	next := func() byte {
 		if len(b) == 0 {
 			return 0
@@ -91,16 +91,17 @@ func checkSelection(t *testing.T, s *Selector) {
 
 func FuzzStep(f *testing.F) {
 	rng := rand.New(rand.NewPCG(3, 4))
-	for range 20 {
-		b := make([]byte, 800)
+	for i := range 4 * len(All()) {
+		b := make([]byte, 800+i)
 		for i := range b {
 			b[i] = byte(rng.Uint32())
 		}
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if a, c := play(t, b), play(t, b); !reflect.DeepEqual(a, c) {
-			t.Fatal("two runs of the same inputs differ")
+		a := All()[len(b)%len(All())]
+		if first, second := play(t, a, b), play(t, a, b); !reflect.DeepEqual(first, second) {
+			t.Fatalf("%s: two runs of the same inputs differ", a.Name())
 		}
 	})
 }

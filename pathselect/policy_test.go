@@ -1,7 +1,6 @@
 package pathselect
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -159,26 +158,14 @@ func TestAlgorithms(t *testing.T) {
 	for name, want := range map[string]wire.PathID{
 		"balanced": 1, "latency": 1, "loss": 3, "throughput": 2, "direct": 1,
 	} {
-		a, ok := Lookup(name)
-		if !ok {
-			t.Fatalf("no %s", name)
+		a, err := Lookup(name)
+		if err != nil {
+			t.Fatal(err)
 		}
 		ranked := a.Rank(nil, Request{Paths: []Path{near, far, thin}})
 		if ranked[0].ID != want {
 			t.Errorf("%s: %+v", name, ranked)
 		}
-		for _, r := range ranked {
-			sum := 0.
-			for _, term := range r.Cost.Terms {
-				sum += term.Value
-			}
-			if d := sum - r.Cost.Total; d > 1e-6 || d < -1e-6 {
-				t.Errorf("%s: terms of %d add up to %.3f, not %.3f", name, r.ID, sum, r.Cost.Total)
-			}
-		}
-	}
-	if !slices.Equal(Names(), []string{"balanced", "latency", "loss", "throughput", "direct"}) {
-		t.Errorf("%v", Names())
 	}
 }
 

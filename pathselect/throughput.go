@@ -33,13 +33,16 @@ const (
 // Name is "throughput".
 func (throughput) Name() string { return "throughput" }
 
+// Summary says what the algorithm prefers.
+func (throughput) Summary() string { return "the time that a megabyte takes" }
+
 // Rank orders the paths by the time of a transfer.
-func (throughput) Rank(dst []Ranked, r Request) []Ranked {
+func (t throughput) Rank(dst []Ranked, r Request) []Ranked {
 	fastest := 0.0
 	for i := range r.Paths {
 		fastest = max(fastest, r.Paths[i].Rate)
 	}
-	a := Priced("throughput", func(p *Path, _ wire.TrafficClass) Cost {
+	a := Priced(t.Name(), t.Summary(), func(p *Path, _ wire.TrafficClass) Cost {
 		c := Cost{Terms: make([]Term, 0, 5)}
 		c.add("rtt", millis(p.RTT))
 		rate := p.Rate

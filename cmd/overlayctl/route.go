@@ -13,6 +13,7 @@ import (
 
 	"overlayd/internal/cli"
 	"overlayd/internal/control"
+	"overlayd/pathselect"
 )
 
 func newRoute(s *session) *cobra.Command {
@@ -175,13 +176,24 @@ func newRouteHops(s *session) *cobra.Command {
 }
 
 func newRouteAlgorithm(s *session) *cobra.Command {
-	r := newRuler(s, control.RouteAlgorithm, "algorithm NAME", "Choose what prices paths, such as balanced",
+	r := newRuler(s, control.RouteAlgorithm, "algorithm NAME", "Choose the path-selection algorithm",
 		args(1, 1, "one algorithm"), func(r *ruler, args []string) error {
 			r.request.Algorithm = args[0]
 			return nil
 		}).forPeer()
+	r.cmd.Long = r.cmd.Short + ", one of:\n\n" + algorithmTable()
+	r.cmd.ValidArgs = pathselect.Names()
 	r.cmd.Flags().StringVar(&r.request.Class, "class", "", "only for this `class` of traffic: default, bulk, interactive or critical")
 	return r.cmd
+}
+
+// algorithmTable lists the algorithms, each with what it prefers.
+func algorithmTable() string {
+	var b strings.Builder
+	for _, a := range pathselect.All() {
+		fmt.Fprintf(&b, "  %-12s %s\n", a.Name(), a.Summary())
+	}
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 func newRouteList(s *session) *cobra.Command {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os/user"
+	"strings"
 	"testing"
 	"time"
 
 	"overlayd/internal/cli"
 	"overlayd/internal/control"
 	"overlayd/internal/control/controltest"
+	"overlayd/pathselect"
 )
 
 func TestRulesAreListed(t *testing.T) {
@@ -164,5 +166,18 @@ func TestMistakesInRoutingAreOneSentence(t *testing.T) {
 	b := &controltest.Backend{Failure: errors.New("the disk is full")}
 	if status, stdout, stderr := ctl(t, b, "route", "hops", "1"); status != 1 || stdout != "" || stderr != "overlayctl: the disk is full\n" {
 		t.Errorf("status %d, %q, %q", status, stdout, stderr)
+	}
+}
+
+func TestEveryAlgorithmIsOffered(t *testing.T) {
+	_, help, _ := ctl(t, &controltest.Backend{}, "route", "algorithm", "--help")
+	_, completed, _ := ctl(t, &controltest.Backend{}, "__complete", "route", "algorithm", "")
+	for _, a := range pathselect.All() {
+		if !strings.Contains(help, "  "+a.Name()+" ") || !strings.Contains(help, " "+a.Summary()+"\n") {
+			t.Errorf("help does not list %s: %s", a.Name(), help)
+		}
+		if !strings.Contains("\n"+completed, "\n"+a.Name()+"\n") {
+			t.Errorf("%s is not completed: %q", a.Name(), completed)
+		}
 	}
 }

@@ -42,6 +42,10 @@ func newUp() *cobra.Command {
 		},
 	}
 	config.Flags(cmd.Flags())
+	for flag, choices := range config.Choices() {
+		// it fails only for a flag that does not exist, or that has one already
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(choices, cobra.ShellCompDirectiveNoFileComp))
+	}
 	return cmd
 }
 

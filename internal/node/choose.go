@@ -72,7 +72,7 @@ func (c *Core) choicesFor(id wire.NodeID) choices {
 // algorithm is the one for a class of traffic to a peer: the one that users wish for, or else as configured.
 func (c *Core) algorithm(id wire.NodeID, class wire.TrafficClass) pathselect.Algorithm {
 	if name, wished := c.rules.set.AlgorithmFor(id, class); wished {
-		if a, ok := pathselect.Lookup(name); ok {
+		if a, err := pathselect.Lookup(name); err == nil { // warnOfRules says so otherwise
 			return a
 		}
 	}
@@ -82,7 +82,7 @@ func (c *Core) algorithm(id wire.NodeID, class wire.TrafficClass) pathselect.Alg
 	if c.cfg.Algorithm != nil {
 		return c.cfg.Algorithm
 	}
-	return pathselect.Balanced()
+	return pathselect.Default()
 }
 
 // appoint makes the choices fit the algorithms that are configured or wished for now. Classes with the algorithm of the

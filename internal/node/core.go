@@ -56,7 +56,7 @@ type CoreConfig struct {
 	Labels      map[string]string
 	Probe       probe.Config
 	Select      pathselect.Config
-	Algorithm   pathselect.Algorithm                       // nil: balanced
+	Algorithm   pathselect.Algorithm                       // nil: pathselect.Default
 	Algorithms  map[wire.TrafficClass]pathselect.Algorithm // for classes of traffic that are to have another one
 	Shadow      pathselect.Algorithm                       // runs beside Algorithm, and moves nothing; nil: none
 	Rules       []policy.Rule                              // that users made for paths
@@ -206,6 +206,7 @@ func NewCore(now time.Time, cfg CoreConfig, stored [][]byte) (*Core, error) {
 	if own, ok := c.members.Get(c.self); ok {
 		c.endpoints = own.Record.Endpoints // until something else is found: a restart is no news
 	}
+	c.warnOfRules()
 	c.publishSelf(now)
 	if len(cfg.Configured) > 0 {
 		c.step(c.gatherer.Step(now, nat.Configured{Addrs: cfg.Configured}))

@@ -118,14 +118,11 @@ func (n *Node) openDevice(m membership) (tun.Device, error) {
 }
 
 func (n *Node) openCore(now time.Time, m membership, options []Option) error {
-	algorithms := make(map[wire.TrafficClass]pathselect.Algorithm)
-	for class, name := range n.cfg.Select.Classes {
-		algorithms[class], _ = pathselect.Lookup(string(name))
+	algorithms, err := algorithmsOf(n.cfg.Select)
+	if err != nil {
+		return err
 	}
-	algorithm, _ := pathselect.Lookup(string(n.cfg.Select.Algorithm))
-	shadow, _ := pathselect.Lookup(string(n.cfg.Select.Shadow))
 	var seed [32]byte
-	var err error
 	if _, err := rand.Read(seed[:]); err != nil {
 		return fmt.Errorf("random seed: %w", err)
 	}
@@ -137,7 +134,7 @@ func (n *Node) openCore(now time.Time, m membership, options []Option) error {
 			Idle: n.cfg.Probe.Idle, Recent: n.cfg.Probe.Recent, Standby: n.cfg.Probe.Standby, Selected: n.cfg.Probe.Selected,
 		},
 		Select:    pathselect.Config{HoldMin: n.cfg.Select.Hold, MinGain: n.cfg.Select.Margin, Margin: n.cfg.Select.Ratio},
-		Algorithm: algorithm, Algorithms: algorithms, Shadow: shadow, Rules: m.rules, Seed: seed, Secret: rand.Reader,
+		Algorithm: algorithms.usual, Algorithms: algorithms.classes, Shadow: algorithms.shadow, Rules: m.rules, Seed: seed, Secret: rand.Reader,
 		Version: n.version,
 	}
 	for _, change := range options {

@@ -2,7 +2,6 @@ package node
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"overlayd/internal/control"
@@ -106,6 +105,7 @@ func (c *Core) rulesChanged(now time.Time, how RuleChange, list []policy.Rule) {
 		}
 		c.emit(v)
 	}
+	c.warnOfRules()
 	c.policyChanged(now)
 }
 
@@ -169,9 +169,8 @@ func (c *Core) rulesOf(now time.Time, r control.RouteRequest) ([]policy.Rule, er
 				control.ErrBadRequest, r.Class)
 		}
 	}
-	if _, known := pathselect.Lookup(r.Algorithm); kind == policy.Algorithm && !known {
-		return nil, fmt.Errorf("%w: no path-selection algorithm is called %q: take one of %s", control.ErrBadRequest, r.Algorithm,
-			strings.Join(pathselect.Names(), ", "))
+	if _, err := pathselect.Lookup(r.Algorithm); kind == policy.Algorithm && err != nil {
+		return nil, fmt.Errorf("%w: %w", control.ErrBadRequest, err)
 	}
 	if r.Peer != "" {
 		var err error

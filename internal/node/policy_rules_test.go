@@ -213,7 +213,7 @@ func TestOddRequestsForRulesAreRefusedInOneSentence(t *testing.T) {
 		{control.RouteRequest{Kind: control.RouteAvoid}, control.ErrBadRequest, "name a relay"},
 		{control.RouteRequest{Kind: control.RouteHops, Peer: "paris", Hops: 1}, control.ErrUnknownPeer, `"paris" is not the name`},
 		{control.RouteRequest{Kind: control.RouteAvoid, Relays: control.Via{"paris"}}, control.ErrUnknownPeer, `"paris" is not the name`},
-		{control.RouteRequest{Kind: control.RouteAlgorithm, Algorithm: "magic"}, control.ErrBadRequest, `is called "magic"`},
+		{control.RouteRequest{Kind: control.RouteAlgorithm, Algorithm: "magic"}, control.ErrBadRequest, `unknown path-selection algorithm "magic": use balanced, `},
 		{
 			control.RouteRequest{Kind: control.RouteAlgorithm, Algorithm: "balanced", Class: "gold"},
 			control.ErrBadRequest, `no traffic class is called "gold"`,

@@ -89,7 +89,7 @@ func (f *Founder) place(name string, o Options) *Host {
 	id, err := member.NewIdentity(f.random)
 	must(err)
 	if o.Algorithm == nil {
-		o.Algorithm = pathselect.Balanced()
+		o.Algorithm = pathselect.Default()
 	}
 	public := netip.AddrFrom4([4]byte{198, 51, byte(100 + f.count>>8), byte(f.count)})
 	if o.Address.IsValid() {

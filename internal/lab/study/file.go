@@ -142,7 +142,7 @@ func parse(b []byte) (*Study, error) {
 	}
 	s := &Study{
 		Together: 50, Settle: 3 * time.Minute, Data: 2 * time.Second, Jitter: 0.02, Seed: 1,
-		Algorithms: []string{pathselect.Balanced().Name()},
+		Algorithms: []string{pathselect.Default().Name()},
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(b))
 	decoder.KnownFields(true)
@@ -175,8 +175,8 @@ func (s *Study) check() error {
 		"the file of a matrix with slices has a %%d for the number of the slice")
 	need(len(s.Algorithms) > 0, "algorithms are missing")
 	for _, name := range s.Algorithms {
-		_, found := pathselect.Lookup(name)
-		need(found, "there is no algorithm %q", name)
+		_, err := pathselect.Lookup(name)
+		need(err == nil, "%w", err)
 	}
 	for i := range s.Faults {
 		f := &s.Faults[i]

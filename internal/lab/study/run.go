@@ -45,9 +45,9 @@ func (s *Study) Run(ctx context.Context, o Options) (Report, error) {
 		Slices: len(matrices),
 	}
 	for _, name := range s.Algorithms {
-		algorithm, found := pathselect.Lookup(name)
-		if !found {
-			return report, fmt.Errorf("%w: there is no algorithm %q", ErrInvalid, name)
+		algorithm, err := pathselect.Lookup(name)
+		if err != nil {
+			return report, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		w := s.build(matrices, algorithm, seed)
 		w.progress = o.Progress

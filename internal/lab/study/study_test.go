@@ -201,9 +201,8 @@ func TestEveryPairMeetsOnceAndEveryNodeOnceARound(t *testing.T) {
 }
 
 func TestPricesGrowWithTheWay(t *testing.T) {
-	for _, name := range []string{"balanced"} {
-		a, _ := pathselect.Lookup(name)
-		price := priceOf(a)
+	for _, a := range pathselect.All() {
+		name, price := a.Name(), priceOf(a)
 		for relays := range matrix.MaxRelays {
 			short, long := price(10*time.Millisecond, relays), price(20*time.Millisecond, relays)
 			if short >= long || short > price(10*time.Millisecond, relays+1) {
@@ -248,7 +247,7 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		"matrix: {file: a}\npairs: all\n":                            "active",
 		"matrix: {file: a, hold: 1m}\npairs: some\n":                 "pairs are all",
 		"matrix: {file: a, hold: 1m, slices: [1]}\npairs: all\n":     "%d",
-		right + "algorithms: [magic]\n":                              `no algorithm "magic"`,
+		right + "algorithms: [magic]\n":                              `unknown path-selection algorithm "magic": use balanced, `,
 		right + "colour: red\n":                                      "colour",
 		right + "jitter: 5\n":                                        "not a share",
 		right + "data: 1m\n":                                         "data",
