@@ -89,8 +89,8 @@ type Select struct {
 	Classes   ClassAlgorithms `mapstructure:"classes"`   // for single classes
 	Shadow    Algorithm       `mapstructure:"shadow"`    // runs beside Algorithm and moves nothing; empty: none
 	Hold      time.Duration   `mapstructure:"hold"`      // a better path must stay better for at least so long
-	Margin    time.Duration   `mapstructure:"margin"`    // and be better by so much
-	Ratio     float64         `mapstructure:"ratio"`     // and by this fraction of the present cost
+	Margin    time.Duration   `mapstructure:"margin"`    // and be better by at least this time
+	Ratio     float64         `mapstructure:"ratio"`     // and by this part of the cost of the path in use
 }
 
 // RelayMode says whether a node carries packets between other members.

@@ -340,6 +340,8 @@ func TestErrorsSayWhereAndWhatToDo(t *testing.T) {
 		{"mtu too small", []string{"--mtu", "576"}, nil, "", "--mtu: 576 is out of range: choose 1280 to 65000"},
 		{"mtu not whole", nil, nil, "mtu: 1400.5", `"mtu" in FILE: "1400.5" is not a whole number`},
 		{"list for a value", nil, nil, "mtu: [1400]", `"mtu" in FILE: a list stands where one value belongs`},
+		{"ratio in words", []string{"--select-ratio", "much"}, nil, "", `--select-ratio: "much" is not a part such as 0.1 or 10%`},
+		{"ratio in percent", []string{"--select-ratio", "200%"}, nil, "", "--select-ratio: 2 is out of range: choose 0.01 to 1"},
 		{"ratio", []string{"--select-ratio", "nan"}, nil, "", "--select-ratio: NaN is out of range: choose 0.01 to 1"},
 		{"hold", []string{"--select-hold", "2h"}, nil, "", "--select-hold: 2h0m0s is out of range: choose 100ms to 1m0s"},
 		{
@@ -406,4 +408,12 @@ func FuzzLoad(f *testing.F) {
 			t.Errorf("error is not ErrInvalid: %v", err)
 		}
 	})
+}
+
+func TestAPartIsANumberOrAPercentage(t *testing.T) {
+	for _, text := range []string{"0.25", "25%", "25.0%"} {
+		if c, _, err := load(t, nil, nil, "select:\n  ratio: "+text); err != nil || c.Select.Ratio != 0.25 {
+			t.Errorf("%s: %v, %v", text, c.Select.Ratio, err)
+		}
+	}
 }

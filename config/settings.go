@@ -104,8 +104,8 @@ func settings() []setting {
 			choices: algorithms,
 		},
 		{key: "select::hold", value: "1s", usage: "`time` that another path must be better before it is taken"},
-		{key: "select::margin", value: "3ms", usage: "`time` by which it must be better"},
-		{key: "select::ratio", value: "0.1", usage: "`fraction` of the present cost by which it must be better"},
+		{key: "select::margin", value: "3ms", usage: "`time` by which it must be better at least"},
+		{key: "select::ratio", value: "0.1", usage: "`part` of the cost of the path in use by which it must be better too, such as 0.1 or 10%"},
 	}
 }
 

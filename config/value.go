@@ -78,11 +78,7 @@ func decode(from, to reflect.Type, data any) (any, error) {
 		}
 		return n, nil
 	case reflect.TypeFor[float64]():
-		f, err := strconv.ParseFloat(text, 64)
-		if err != nil {
-			return nil, bad("", "%q is not a number", text)
-		}
-		return f, nil
+		return parsePart(text)
 	case reflect.TypeFor[CreateMode]():
 		return oneOf(text, CreateAuto, CreateAlways, CreateNever)
 	case reflect.TypeFor[RelayMode]():
@@ -165,6 +161,19 @@ func parseRate(text string) (uint64, error) {
 		return 0, bad("", "%q is out of range: choose 10k to 1000G bits a second, or 0 for no bound", text)
 	}
 	return uint64(math.Round(rate)), nil
+}
+
+// parsePart reads a part of something, as a number or as a percentage.
+func parsePart(text string) (float64, error) {
+	number, percent := strings.CutSuffix(text, "%")
+	f, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		return 0, bad("", "%q is not a part such as 0.1 or 10%%", text)
+	}
+	if percent {
+		f /= 100
+	}
+	return f, nil
 }
 
 func parseDuration(text string) (time.Duration, error) {

@@ -4,12 +4,12 @@ import "time"
 
 // Config tunes a Selector. A zero field takes its default.
 type Config struct {
-	Margin  float64       // part of the selected path's cost that a better one must save: 0.1
-	MinGain time.Duration // and at least: 3 ms
+	Margin time.Duration // by which a better path must be cheaper than the selected one, at least: 3 ms
+	Ratio  float64       // and by this part of the selected path's cost: 0.1
 
 	HoldMin, HoldMax time.Duration // how long it must have been better: between 1 s and 1.5 s
-	SlowMargin       float64       // part of the cost that suffices if it was saved on the average for long: 0.04
-	SlowGain         time.Duration // and at least: 1 ms
+	SlowMargin       time.Duration // Margin where it was cheaper on the average for long: 1 ms
+	SlowRatio        float64       // Ratio there: 0.04
 	SlowAfter        time.Duration // how long that is: 30 s
 
 	LossMin, LossMax time.Duration // the same where the selected path loses much: between 300 ms and 500 ms
@@ -32,10 +32,10 @@ func (c Config) withDefaults() Config {
 			*d = v
 		}
 	}
-	set(&c.MinGain, 3*time.Millisecond)
+	set(&c.Margin, 3*time.Millisecond)
 	set(&c.HoldMin, time.Second)
 	set(&c.HoldMax, 3*c.HoldMin/2)
-	set(&c.SlowGain, time.Millisecond)
+	set(&c.SlowMargin, time.Millisecond)
 	set(&c.SlowAfter, 30*time.Second)
 	set(&c.TroubleFor, 10*time.Second)
 	set(&c.LossMin, 300*time.Millisecond)
@@ -44,11 +44,11 @@ func (c Config) withDefaults() Config {
 	set(&c.DampLoss, 10*time.Second)
 	set(&c.DampMax, 5*time.Minute)
 	set(&c.DampHalfLife, 5*time.Minute)
-	if c.Margin <= 0 {
-		c.Margin = 0.1
+	if c.Ratio <= 0 {
+		c.Ratio = 0.1
 	}
-	if c.SlowMargin <= 0 {
-		c.SlowMargin = 0.04
+	if c.SlowRatio <= 0 {
+		c.SlowRatio = 0.04
 	}
 	if c.HeavyLoss <= 0 {
 		c.HeavyLoss = 0.05

@@ -10,7 +10,7 @@
 //   - Failures are acted on at once. While the selected path is suspect, the best standby carries copies; when it is
 //     dead, the best path that works takes over in the same Step: among equals at random, since others lose theirs at the
 //     same time.
-//   - Improvements are not. A path must be cheaper than the selected one by a relative and an absolute margin, in its
+//   - Improvements are not. A path must be cheaper than the selected one by a margin (a time) and a ratio (a part of its cost), in its
 //     smoothed and in its latest figures, for a hold time that is drawn at random, and through several samples that are
 //     younger than the claim: a queue in front of all paths shows up last on those that are probed least. The one under
 //     such a claim is named in Selection.Trial, to be probed at the full rate so that both are measured alike.

@@ -97,13 +97,13 @@ func (s *Selector) dearer(c, selected *candidate) string {
 	switch diff := c.cost - selected.cost; {
 	case diff > 0:
 		return fmt.Sprintf("costs %.1f ms more; must cost %.1f ms less to be chosen", diff,
-			diff+s.margin(c, selected, selected.cost))
+			diff+s.gainNeeded(c, selected, selected.cost))
 	case c.latest > selected.latest:
 		return fmt.Sprintf("costs %.1f ms less, but not lately", -diff)
 	default:
 		return fmt.Sprintf("costs %.1f ms less; %.1f ms needed to move, or %.1f ms on the average of %.0f s",
-			-diff, s.margin(c, selected, selected.cost),
-			max(s.cfg.SlowMargin*selected.cost, millis(s.cfg.SlowGain)), s.cfg.SlowAfter.Seconds())
+			-diff, s.gainNeeded(c, selected, selected.cost),
+			max(s.cfg.SlowRatio*selected.cost, millis(s.cfg.SlowMargin)), s.cfg.SlowAfter.Seconds())
 	}
 }
 

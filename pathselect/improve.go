@@ -111,21 +111,23 @@ func (s *Selector) lighter(c, selected *candidate) bool {
 		return false // such as from one direct path to another: they have no relays
 	}
 	mine, theirs := c.cost-LoadCost(c.Load), selected.cost-LoadCost(selected.Load)
-	return selected.tier == free && mine+s.margin(c, selected, theirs) > theirs
+	return selected.tier == free && mine+s.gainNeeded(c, selected, theirs) > theirs
 }
 
-// margin is what a path must save of a cost.
-func (s *Selector) margin(c, selected *candidate, cost float64) float64 {
+// gainNeeded is by how much a path must be cheaper than the selected one, whose cost is given, to replace it.
+func (s *Selector) gainNeeded(c, selected *candidate, cost float64) float64 {
 	if c.Direct() && !selected.Direct() {
 		return 0
 	}
-	return s.gain(cost)
+	return s.leastGain(cost)
 }
 
-// gain is what must be saved of a cost to be worth a change.
-func (s *Selector) gain(cost float64) float64 { return max(s.cfg.Margin*cost, millis(s.cfg.MinGain)) }
+// leastGain is by how much a path must be cheaper than a cost to be worth a change: by the margin, and by the ratio.
+func (s *Selector) leastGain(cost float64) float64 {
+	return max(millis(s.cfg.Margin), s.cfg.Ratio*cost)
+}
 
-// better reports whether c is cheaper than the selected path in smoothed and in latest figures, by the margins; the
+// better reports whether c is cheaper than the selected path in smoothed and in latest figures, by margin and ratio; the
 // direct path needs none over a relayed one. What is barred is never better than what is not.
 func (s *Selector) better(c, selected *candidate) bool {
 	if c.tier != selected.tier {
@@ -134,8 +136,8 @@ func (s *Selector) better(c, selected *candidate) bool {
 	if crowded(c, selected) && !s.heavy(c, selected) {
 		return false
 	}
-	return c.cost+s.margin(c, selected, selected.cost) <= selected.cost &&
-		c.latest+s.margin(c, selected, selected.latest) <= selected.latest
+	return c.cost+s.gainNeeded(c, selected, selected.cost) <= selected.cost &&
+		c.latest+s.gainNeeded(c, selected, selected.latest) <= selected.latest
 }
 
 // crowded reports whether a relay of a path is half loaded, and not clearly less than those of the selected one. Nobody
@@ -154,8 +156,8 @@ func (s *Selector) edged(c, selected *candidate) bool {
 	if max(c.Load, selected.Load) > loadNothing {
 		after += time.Duration(c.edge.patience * float64(after))
 	}
-	return s.now.Sub(c.edge.since) >= after && c.edge.gain >= s.cfg.SlowMargin &&
-		c.edge.gain*selected.cost >= millis(s.cfg.SlowGain) && c.cost < selected.cost
+	return s.now.Sub(c.edge.since) >= after && c.edge.gain >= s.cfg.SlowRatio &&
+		c.edge.gain*selected.cost >= millis(s.cfg.SlowMargin) && c.cost < selected.cost
 }
 
 // heavy reports whether the selected path loses much, and c by far not as much.

@@ -149,7 +149,7 @@ func TestRemovedSelection(t *testing.T) {
 	r.wantReason("direct path works again, after 3.0 s without a path")
 }
 
-func TestBetterMustBeBetterBothWaysByBothMarginsAndLast(t *testing.T) {
+func TestBetterMustBeBetterBothWaysByMarginAndRatioAndLast(t *testing.T) {
 	for name, c := range map[string]struct {
 		smoothed, recent time.Duration
 		via              []wire.NodeID

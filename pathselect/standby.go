@@ -55,7 +55,7 @@ func (s *Selector) trust(a, b, replaced *candidate) int {
 	return cmp.Or(cmp.Compare(s.grade(a), s.grade(b)), overlap)
 }
 
-// spread is the best path, or at random one of those that are as good but for less than the margins: many nodes that
+// spread is the best path, or at random one of those that are as good but for less than margin and ratio: many nodes that
 // lose their paths at once must not all meet at one relay. The less loaded ones are drawn more often. A direct path is
 // not given up for that.
 func (s *Selector) spread(best, replaced *candidate) *candidate {
@@ -64,7 +64,7 @@ func (s *Selector) spread(best, replaced *candidate) *candidate {
 	}
 	total, picked := 0.0, best
 	for _, c := range s.list {
-		if c == replaced || !c.works() || c.Direct() || s.trust(c, best, replaced) != 0 || c.cost > best.cost+s.margin(c, best, best.cost) {
+		if c == replaced || !c.works() || c.Direct() || s.trust(c, best, replaced) != 0 || c.cost > best.cost+s.gainNeeded(c, best, best.cost) {
 			continue
 		}
 		weight := 1 - min(c.Load, fullestLoad)
@@ -77,7 +77,7 @@ func (s *Selector) spread(best, replaced *candidate) *candidate {
 }
 
 // standbys picks up to two paths that would take over: trusted, disjoint from the selected one and from each other,
-// and cheap. One that already stands by stays unless another is better by the margins, and while it is suspect.
+// and cheap. One that already stands by stays unless another is better by margin and ratio, and while it is suspect.
 func (s *Selector) standbys(selected *candidate) []wire.PathID {
 	if selected == nil {
 		return nil
@@ -120,7 +120,7 @@ func (s *Selector) standbyOrder(a, b, selected *candidate, picked []*candidate) 
 	grade := func(c *candidate) int { return s.grade(c) &^ 8 } // a suspicion passes
 	cost := func(c *candidate) float64 {
 		if slices.Contains(s.current.Standbys, c.ID) {
-			return c.cost - s.gain(c.cost)
+			return c.cost - s.leastGain(c.cost)
 		}
 		return c.cost
 	}

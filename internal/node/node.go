@@ -133,7 +133,7 @@ func (n *Node) openCore(now time.Time, m membership, options []Option) error {
 		Probe: probe.Config{
 			Idle: n.cfg.Probe.Idle, Recent: n.cfg.Probe.Recent, Standby: n.cfg.Probe.Standby, Selected: n.cfg.Probe.Selected,
 		},
-		Select:    pathselect.Config{HoldMin: n.cfg.Select.Hold, MinGain: n.cfg.Select.Margin, Margin: n.cfg.Select.Ratio},
+		Select:    pathselect.Config{HoldMin: n.cfg.Select.Hold, Margin: n.cfg.Select.Margin, Ratio: n.cfg.Select.Ratio},
 		Algorithm: algorithms.usual, Algorithms: algorithms.classes, Shadow: algorithms.shadow, Rules: m.rules, Seed: seed, Secret: rand.Reader,
 		Version: n.version,
 	}

@@ -58,16 +58,43 @@ type Pairs struct {
 	Sample int
 }
 
-// Select is what of pathselect.Config a study may set. Zero is the default.
+// Select is what a study may set of the Selector, by the keys of a node's configuration. Zero is the default.
 type Select struct {
-	Margin  Share         `yaml:"margin"`
-	MinGain time.Duration `yaml:"min_gain"`
-	HoldMin time.Duration `yaml:"hold_min"`
-	HoldMax time.Duration `yaml:"hold_max"`
+	Hold   time.Duration `yaml:"hold"`
+	Margin Margin        `yaml:"margin"`
+	Ratio  Share         `yaml:"ratio"`
 }
 
 func (s Select) config() pathselect.Config {
-	return pathselect.Config{Margin: float64(s.Margin), MinGain: s.MinGain, HoldMin: s.HoldMin, HoldMax: s.HoldMax}
+	return pathselect.Config{HoldMin: s.Hold, Margin: time.Duration(s.Margin), Ratio: float64(s.Ratio)}
+}
+
+// Margin is a time by which a path is better.
+type Margin time.Duration
+
+// UnmarshalYAML reads a time.
+func (m *Margin) UnmarshalYAML(n *yaml.Node) error {
+	d, err := time.ParseDuration(n.Value)
+	if err != nil || d < 0 {
+		return fmt.Errorf("line %d: margin %q is not a time such as 3ms; a part of the cost is the ratio", n.Line, n.Value)
+	}
+	*m = Margin(d)
+	return nil
+}
+
+// renamed says what took the place of keys that studies had.
+var renamed = map[string]string{
+	"min_gain": "margin, and what was margin is ratio", "hold_min": "hold", "hold_max": "hold, to which the Selector adds up to a half",
+}
+
+// hint adds to an error what took the place of the key that it is about.
+func hint(err error) error {
+	for key, now := range renamed {
+		if strings.Contains(err.Error(), "field "+key+" not found") {
+			return fmt.Errorf("%w; %s is now %s, as in a node's configuration", err, key, now)
+		}
+	}
+	return err
 }
 
 // Fault is something that happens to the link between two nodes, counted from the first slice.
@@ -81,17 +108,20 @@ type Fault struct {
 
 func (f *Fault) pair() []int { return slices.Concat(f.Cut, f.Restore, f.Lossy) }
 
-// Share is a part of something, 0 to 1, written as a percentage.
+// Share is a part of something, 0 to 1, written as such or as a percentage.
 type Share float64
 
-// UnmarshalYAML reads a percentage.
+// UnmarshalYAML reads a percentage, or a number from 0 to 1.
 func (s *Share) UnmarshalYAML(n *yaml.Node) error {
-	number, ok := strings.CutSuffix(n.Value, "%")
+	number, percent := strings.CutSuffix(n.Value, "%")
 	v, err := strconv.ParseFloat(number, 64)
-	if !ok || err != nil || !(v >= 0 && v <= 100) {
-		return fmt.Errorf("line %d: %q is not a share such as 5%%", n.Line, n.Value)
+	if percent {
+		v /= 100
 	}
-	*s = Share(v / 100)
+	if err != nil || !(v >= 0 && v <= 1) {
+		return fmt.Errorf("line %d: %q is not a share such as 5%% or 0.05", n.Line, n.Value)
+	}
+	*s = Share(v)
 	return nil
 }
 
@@ -147,7 +177,7 @@ func parse(b []byte) (*Study, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(b))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(s); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, hint(err))
 	}
 	return s, s.check()
 }

@@ -67,7 +67,7 @@ func TestPairsFindNearlyTheBestWays(t *testing.T) {
 matrix: {file: `+slice1+`, hold: 30s}
 pairs: {sample: 24}
 settle: 2m
-select: {margin: 5%, min_gain: 1ms}`)
+select: {margin: 1ms, ratio: 5%}`)
 	holds(t, r)
 	if r.Results[0].Direct.P95 < 2*mostRegret95 {
 		t.Error("the direct paths do as well: nothing was shown")
@@ -250,6 +250,9 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		right + "algorithms: [magic]\n":                              `unknown path-selection algorithm "magic": use balanced, `,
 		right + "colour: red\n":                                      "colour",
 		right + "jitter: 5\n":                                        "not a share",
+		right + "select: {margin: 5%}\n":                             "not a time such as 3ms; a part of the cost is the ratio",
+		right + "select: {min_gain: 1ms}\n":                          "min_gain is now margin, and what was margin is ratio",
+		right + "select: {hold_min: 1s}\n":                           "hold_min is now hold",
 		right + "data: 1m\n":                                         "data",
 		right + "active: 1ms\n":                                      "active",
 		right + "faults: [{at: 1s, cut: [1]}]\n":                     "no pair",
